@@ -1,0 +1,188 @@
+"""The last link: the labelled sets behind their loaders, and the scale they are put on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import backend
+from ..autograd import Tensor, tensor
+from .errors import DataError, check_count
+from .loader import DataLoader
+from .normalize import Stats, checked_stats, stats_of
+
+if TYPE_CHECKING:
+    from .labels import LabelList, LabelLists
+
+
+class DataBunch:
+    """Four loaders over the labelled sets.
+
+    | loader     | items      | transforms | order    | last batch that is not full |
+    |------------|------------|------------|----------|-----------------------------|
+    | `train_dl` | training   | training   | shuffled | left out                    |
+    | `valid_dl` | validation | validation | as is    | kept                        |
+    | `fix_dl`   | training   | validation | as is    | kept                        |
+    | `test_dl`  | test       | validation | as is    | kept; None without a test set |
+    """
+
+    def __init__(
+        self,
+        lists: LabelLists,
+        bs: int = 64,
+        val_bs: int | None = None,
+        path: str | Path | None = None,
+        seed: int = 0,
+        prefetch: int = 2,
+    ) -> None:
+        check_count("databunch", "bs", bs, least=1)
+        val_bs = bs if val_bs is None else check_count("databunch", "val_bs", val_bs, least=1)
+        self.label_lists, self.path = lists, lists.path if path is None else Path(path)
+        still = {"seed": seed, "prefetch": prefetch}
+        self.train_dl = DataLoader(lists.train, bs, shuffle=True, drop_last=True, **still)
+        self.valid_dl = DataLoader(lists.valid, val_bs, **still)
+        fixed = type(lists.train)(lists.train.x, lists.train.y, lists.valid.tfms)
+        self.fix_dl = DataLoader(fixed, val_bs, **still)
+        self.test_dl = DataLoader(lists.test, val_bs, **still) if lists.test else None
+        self.stats: Stats | None = None
+        self._do_x = True  # whether the pictures themselves are on that scale
+        _check_channels(lists)
+
+    @property
+    def train_ds(self) -> LabelList:
+        """The training set."""
+        return self.train_dl.dataset
+
+    @property
+    def valid_ds(self) -> LabelList:
+        """The validation set."""
+        return self.valid_dl.dataset
+
+    @property
+    def test_ds(self) -> LabelList | None:
+        """The test set, if one was added."""
+        return None if self.test_dl is None else self.test_dl.dataset
+
+    @property
+    def batch_size(self) -> int:
+        """Items in a training batch."""
+        return self.train_dl.batch_size
+
+    @property
+    def classes(self) -> list[Any]:
+        """The names of the classes, by number."""
+        return self.label_lists.classes
+
+    @property
+    def c(self) -> int:
+        """The number of classes."""
+        return self.label_lists.c
+
+    @property
+    def empty_val(self) -> bool:
+        """Whether there is nothing to validate on."""
+        return self.valid_dl.n == 0
+
+    @property
+    def loss_func(self) -> Callable[..., Tensor]:
+        """The loss that fits the labels: cross entropy for classes."""
+        from .. import functional
+
+        return getattr(functional, self.train_ds.y.loss)
+
+    def __repr__(self) -> str:
+        return repr(self.label_lists).replace("LabelLists", type(self).__name__, 1)
+
+    def dl(self, ds_type: str = "train") -> DataLoader:
+        """The loader called 'train', 'valid', 'fix' or 'test'."""
+        loaders = {"train": self.train_dl, "valid": self.valid_dl, "fix": self.fix_dl}
+        loaders["test"] = self.test_dl
+        if loaders.get(ds_type) is None:
+            has = [name for name, loader in loaders.items() if loader is not None]
+            raise DataError(f"DataBunch: no loader {ds_type!r} here; it has {', '.join(has)}")
+        return loaders[ds_type]
+
+    # ----------------------------------------------------------------------------------- the scale
+
+    def normalize(self, stats: Any = None, do_x: bool = True, do_y: bool = False) -> DataBunch:
+        """Give every channel mean 0 and deviation 1: x → (x - mean) / std, in all loaders.
+
+        `stats` is (means, standard deviations) on the scale [0, 1]; without it they are taken from
+        one training batch, shuffled and varied: batch 0 of epoch 0. `do_y` would put targets that
+        are pictures on the same scale; classes have none. Raises DataError the second time.
+        """
+        if self.stats is not None:
+            raise DataError(
+                f"normalize: the data is normalised already (mean {self.stats.mean.tolist()}, std "
+                f"{self.stats.std.tolist()}); call it once, or build the databunch anew"
+            )
+        x, _ = self.train_dl.raw(0, 0)
+        self.stats = stats_of(x) if stats is None else checked_stats(stats, x.shape[1])
+        self._do_x = do_x
+        for loader in (self.train_dl, self.valid_dl, self.fix_dl, self.test_dl):
+            if loader is not None and do_x:
+                loader.stats = self.stats
+        return self
+
+    def denorm(self, x: Any) -> Any:
+        """The way back, x · std + mean: of a tensor or array (N, C, H, W) or (C, H, W)."""
+        if self.stats is None or not self._do_x:
+            return x
+        if isinstance(x, Tensor):
+            return tensor(self.denorm(x.data), backend=x.backend)
+        if x.ndim not in (3, 4) or x.shape[-3] != len(self.stats.mean):
+            raise DataError(
+                f"denorm: expected shape (N, C, H, W) or (C, H, W) with C = {len(self.stats.mean)} "
+                f"as the data has, got {tuple(x.shape)}"
+            )
+        xp = backend.of(x)
+        mean, std = (xp.asarray(part).reshape(-1, 1, 1) for part in self.stats)  # (C, 1, 1)
+        return x * std + mean
+
+    # ------------------------------------------------------------------------------------- looking
+
+    def one_batch(
+        self, ds_type: str = "train", denorm: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """The first batch of a loader's current epoch; the epoch does not move on."""
+        loader = self.dl(ds_type)
+        x, y = loader.batch(loader.epoch)
+        return (self.denorm(x) if denorm else x), y
+
+    def show_batch(
+        self,
+        rows: int = 5,
+        ds_type: str = "train",
+        figsize: tuple[float, float] | None = None,
+        cmap: str | None = None,
+        out: str | Path | None = None,
+    ) -> Any:
+        """A figure of rows x rows pictures of a batch, with their classes; saved if `out`."""
+        from .. import plot
+
+        count = check_count("show_batch", "rows", rows, least=1) ** 2
+        x, y = self.one_batch(ds_type, denorm=True)
+        images = np.clip(x.numpy()[:count], 0, 1)
+        names = [] if y is None else [str(self.classes[code]) for code in y.numpy()[:count]]
+        columns = min(rows, len(images))
+        figure = plot.image_grid(
+            images, names, -(-len(images) // columns), columns, figsize=figsize, cmap=cmap
+        )
+        if out is not None:
+            plot.save(figure, out)
+        return figure
+
+
+def _check_channels(lists: LabelLists) -> None:
+    """A test set may have come from elsewhere; what the model cannot take is said at once."""
+    if lists.test is None:
+        return
+    ours, theirs = lists.train.x.shape()[0], lists.test.x.shape()[0]
+    if ours != theirs:
+        raise DataError(
+            f"databunch: training pictures have {ours} channels but test pictures have {theirs}; "
+            "read both with the same convert_mode ('L' for 1 channel, 'RGB' for 3)"
+        )

@@ -1,0 +1,31 @@
+"""What goes wrong with data: a fault in it, or none to be found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+
+class DataError(ValueError):
+    """Data, or a request about it, that breaks a rule; the message names both and the fix."""
+
+
+class DataNotFound(DataError, FileNotFoundError):
+    """No data in any of the places that the message lists."""
+
+
+def listed(values: Iterable[object], most: int = 8) -> str:
+    """The values for a message: ``'a', 'b', 'c'``, and how many more after the first `most`."""
+    shown = [repr(value) for value in values]
+    more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
+    return (", ".join(shown[:most]) or "none") + more
+
+
+def check_count(function: str, name: str, value: object, least: int = 0) -> int:
+    """`value` as an int, or a DataError that says which argument must be at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise DataError(
+            f"{function}: {name} must be a whole number of at least {least}, got {value!r}"
+        )
+    return int(value)

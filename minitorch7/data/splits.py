@@ -1,0 +1,110 @@
+"""The second link: which items to learn from, and which to be judged by.
+
+The rules are plain functions from names or counts to two arrays of indices; `ItemLists` is the pair
+of lists that they make, and knows how to label both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError
+from .labels import LabelList, LabelLists
+
+
+def by_folder(
+    names: Sequence[Path], root: Path, train: str, valid: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (train, valid) of the items whose first folder below the root is `train` or `valid`.
+
+    fastai makes an empty set of a folder name that nothing has; here that is a DataError.
+    """
+    first = [name.parts[0] if len(name.parts) > 1 else "" for name in names]
+    there = Counter(first)
+    for asked in (train, valid):
+        if not there[asked]:
+            folders = ", ".join(f"{name!r} ({n:,} items)" for name, n in sorted(there.items()))
+            raise DataError(
+                f"split_by_folder: no items in a folder {asked!r} below {root}; the folders there: "
+                f"{folders}; name two of them with train= and valid="
+            )
+    folder = np.array(first)
+    return np.flatnonzero(folder == train), np.flatnonzero(folder == valid)
+
+
+def by_chance(function: str, n: int, pct: float, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (chosen, rest): the first ``int(pct * n)`` of a permutation, the others increasing.
+
+    The permutation is NumPy's legacy one, as in fastai, so that a seed means the same split; but
+    from a stream of its own: fastai reseeds the program's.
+    """
+    if isinstance(pct, bool) or not isinstance(pct, int | float | np.number) or not 0 <= pct <= 1:
+        raise DataError(f"{function}: the part must be between 0 and 1 (0.2 is 20%), got {pct!r}")
+    try:
+        order = np.random.RandomState(seed).permutation(n)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{function}: seed must be None or a whole number from 0 to 2**32 - 1, got {seed!r}"
+        ) from error
+    cut = int(pct * n)
+    return order[:cut], np.sort(order[cut:])
+
+
+def by_index(n: int, valid_idx: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (all others increasing, valid_idx as given)."""
+    valid = np.asarray(valid_idx)
+    if valid.size == 0:
+        valid = valid.astype(np.intp)
+    if valid.ndim != 1 or valid.dtype.kind not in "iu":
+        raise DataError(
+            "split_by_idx: valid_idx must be a flat list of whole numbers, got "
+            f"{valid.dtype} of shape {valid.shape}"
+        )
+    wrong = valid[(valid < 0) | (valid >= n)]
+    if len(wrong) or len(np.unique(valid)) < len(valid):
+        met = f"{wrong[0]}" if len(wrong) else "the same index twice"
+        raise DataError(
+            f"split_by_idx: valid_idx has {met}; it must name items 0..{n - 1}, each at most once"
+        )
+    return np.setdiff1d(np.arange(n), valid), valid
+
+
+class ItemLists:
+    """A training list and a validation list of items, not labelled yet."""
+
+    def __init__(self, train: Any, valid: Any) -> None:
+        self.train, self.valid, self.path = train, valid, train.path
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__};\n\nTrain: {self.train!r};\n\nValid: {self.valid!r}"
+
+    def label_from_folder(self, classes: Sequence[str] | None = None) -> LabelLists:
+        """The folder that an item is in is its label: ``training/7/00015.png`` is a '7'."""
+        return self._label("label_from_folder", lambda path: path.parent.name, classes)
+
+    def label_from_func(
+        self, func: Callable[[Path], Any], classes: Sequence[Any] | None = None
+    ) -> LabelLists:
+        """``func(path)`` is an item's label. `classes`, where given, fixes which ids they get."""
+        return self._label("label_from_func", func, classes)
+
+    def _label(
+        self, function: str, func: Callable[[Path], Any], classes: Sequence[Any] | None
+    ) -> LabelLists:
+        if not len(self.train):
+            raise DataError(
+                f"{function}: the training set is empty ({len(self.valid):,} validation items); "
+                "split the list so that some items are left to learn from"
+            )
+        values = [[func(item) for item in part.items] for part in (self.train, self.valid)]
+        items = self.train.items + self.valid.items
+        labels = self.train.label_class.make(function, values[0] + values[1], items, classes)
+        cut = len(self.train)
+        train = LabelList(self.train, labels.take(np.arange(cut)))
+        valid = LabelList(self.valid, labels.take(np.arange(cut, len(items))))
+        return LabelLists(train, valid)

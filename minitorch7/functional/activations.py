@@ -1,0 +1,218 @@
+"""Nonlinearities: what stands between two layers, element by element."""
+
+from __future__ import annotations
+
+import math
+
+from .. import backend
+from ..autograd import Function, Tensor
+from ..kernels.special import erf as erf_kernel
+from ._arguments import as_float, check_tensor
+from .arithmetic import exp, where
+
+
+class ReLU(Function):
+    """y = max(x, 0);  dx = dy where x > 0, else 0"""
+
+    def forward(self, xp, x):
+        y = xp.maximum(x, 0)
+        self.save(y)
+        return y
+
+    def backward(self, grad):
+        (y,) = self.saved
+        return Masked()(grad, y.detach())
+
+
+class Masked(Function):
+    """y = g where the mask is positive, else 0: ReLU's gradient, itself linear in g"""
+
+    def forward(self, xp, g, mask):
+        self.save(mask)
+        return g * (mask > 0)
+
+    def backward(self, grad):
+        (mask,) = self.saved
+        return Masked()(grad, mask), None
+
+
+class LeakyReLU(Function):
+    """y = x for x > 0, else slope·x;  dx = dy, else slope·dy"""
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def forward(self, xp, x):
+        steepness = xp.where(x > 0, xp.asarray(1, x.dtype), xp.asarray(self.slope, x.dtype))
+        self.save(steepness)
+        return x * steepness
+
+    def backward(self, grad):
+        (steepness,) = self.saved
+        return grad * steepness
+
+
+class ELU(Function):
+    """y = x for x > 0, else α(eˣ − 1);  dx = dy, else dy·α·eˣ"""
+
+    def __init__(self, alpha: float) -> None:
+        self.alpha = alpha
+
+    def forward(self, xp, x):
+        self.save(x)
+        return xp.where(x > 0, x, self.alpha * xp.expm1(xp.minimum(x, 0)))
+
+    def backward(self, grad):
+        (x,) = self.saved
+        below = self.alpha * exp(where(x > 0, 0.0, x))
+        return grad * where(x > 0, 1.0, below)
+
+
+class Tanh(Function):
+    """y = tanh x;  dx = dy·(1 − y²)"""
+
+    def forward(self, xp, x):
+        y = xp.tanh(x)
+        self.save(y)
+        return y
+
+    def backward(self, grad):
+        (y,) = self.saved
+        return grad * (1 - y * y)
+
+
+class Sigmoid(Function):
+    """y = 1/(1 + e⁻ˣ);  dx = dy·y·(1 − y)"""
+
+    def forward(self, xp, x):
+        e = xp.exp(-xp.abs(x))  # at most 1: nothing overflows on either side
+        y = xp.where(x >= 0, 1 / (1 + e), e / (1 + e))
+        self.save(y)
+        return y
+
+    def backward(self, grad):
+        (y,) = self.saved
+        return grad * y * (1 - y)
+
+
+class Softplus(Function):
+    """y = ln(1 + e^(βx))/β, and x itself where βx > threshold;  dx = dy·σ(βx), or dy"""
+
+    def __init__(self, beta: float, threshold: float) -> None:
+        self.beta, self.threshold = beta, threshold
+
+    def forward(self, xp, x):
+        self.save(x)
+        z = x * self.beta
+        soft = (xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))) / self.beta
+        return xp.where(z > self.threshold, x, soft)
+
+    def backward(self, grad):
+        (x,) = self.saved
+        z = x * self.beta
+        return grad * where(z > self.threshold, 1.0, sigmoid(z))
+
+
+class GELU(Function):
+    """y = x·Φ(x), Φ the normal distribution;  dx = dy·(Φ(x) + x·φ(x))    (arXiv 1606.08415)"""
+
+    def forward(self, xp, x):
+        self.save(x)
+        return x * (0.5 * (1 + erf_kernel(xp, x / math.sqrt(2))))
+
+    def backward(self, grad):
+        (x,) = self.saved
+        below = 0.5 * (1 + Erf()(x / math.sqrt(2)))
+        density = exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        return grad * (below + x * density)
+
+
+class Erf(Function):
+    """y = erf x;  dx = dy·2/√π·e^(−x²)"""
+
+    def forward(self, xp, x):
+        self.save(x)
+        return erf_kernel(xp, x)
+
+    def backward(self, grad):
+        (x,) = self.saved
+        return grad * exp(-x * x) * (2 / math.sqrt(math.pi))
+
+
+def relu(input: Tensor) -> Tensor:
+    """max(input, 0); the slope at 0 is taken as 0."""
+    return ReLU()(check_tensor("relu", "input", input))
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """input where it is positive, negative_slope·input elsewhere."""
+    return LeakyReLU(negative_slope)(as_float("leaky_relu", input))
+
+
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """input where it is positive, alpha·(e^input − 1) elsewhere (arXiv 1511.07289)."""
+    return ELU(alpha)(as_float("elu", input))
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """input·Φ(input); with approximate='tanh', 0.5x(1 + tanh(√(2/π)(x + 0.044715x³)))."""
+    x = as_float("gelu", input)
+    if approximate == "tanh":
+        return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    if approximate != "none":
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return GELU()(x)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """ln(1 + e^(beta·input))/beta: a smooth ReLU; `input` itself where beta·input > threshold."""
+    if beta <= 0:
+        raise ValueError(f"softplus: beta must be positive, got {beta}")
+    return Softplus(beta, threshold)(as_float("softplus", input))
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return Tanh()(as_float("tanh", input))
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1/(1 + e^−input)."""
+    return Sigmoid()(as_float("sigmoid", input))
+
+
+def erf(input: Tensor) -> Tensor:
+    """2/√π ∫₀^input e^(−t²) dt."""
+    return Erf()(as_float("erf", input))
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Zeroes each element with probability p, scales the rest by 1/(1−p); only while training.
+
+    (Srivastava et al. 2014.) The expected value stays what it was, so evaluation needs no change.
+    """
+    return _drop("dropout", input, p, training, None)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Zeroes whole channels of `input` (N, C, H, W), scales the rest by 1/(1−p); only training."""
+    t = check_tensor("dropout2d", "input", input)
+    if t.ndim not in (3, 4):
+        raise ValueError(f"dropout2d: input must be (N, C, H, W) or (C, H, W), got {t.shape}")
+    kept = 2 if t.ndim == 4 else 1
+    return _drop("dropout2d", input, p, training, t.shape[:kept] + (1, 1))
+
+
+def _drop(
+    function: str, input: Tensor, p: float, training: bool, shape: tuple[int, ...] | None
+) -> Tensor:
+    t = as_float(function, input)
+    if not 0 <= p <= 1:
+        raise ValueError(f"{function}: p must be a probability between 0 and 1, got {p}")
+    if not training or p == 0:
+        return t
+    if p == 1:
+        return t * 0.0
+    xp = backend.library(t.backend)
+    keep = backend.uniform(xp, shape or t.shape) >= p
+    return t * Tensor(keep.astype(t.dtype) * (1 / (1 - p)))

@@ -1,0 +1,236 @@
+"""Losses: how wrong a prediction is, as one number (or one an element, with reduction='none')."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backend
+from ..autograd import Function, Tensor
+from ._arguments import check_float, check_reduction, check_same_dtype, check_tensor
+from .activations import softplus
+from .arithmetic import abs, broadcast_to, where
+from .reductions import log_softmax, mean, sum
+
+
+def _reduce(loss: Tensor, reduction: str) -> Tensor:
+    if reduction == "none":
+        return loss
+    return mean(loss) if reduction == "mean" else sum(loss)
+
+
+# ------------------------------------------------------------------------------------- categories
+
+
+class Pick(Function):
+    """y[n, …] = x[n, t[n, …], …]: one class's element a place;  dx = dy there, 0 elsewhere
+
+    x (N, C, …), t (N, …) whole numbers → (N, …). The gradient is written as a comparison with all
+    classes rather than as a write at indices: every place names one class, so nothing is added up.
+    A target that is not a class gives NaN, which no later step can hide.
+    """
+
+    def __init__(self, target: Any) -> None:
+        self.target = target
+
+    def forward(self, xp, x):
+        hot = self._one_hot(xp, x.shape[1], x.dtype)
+        self.save(hot)
+        picked = xp.sum(xp.where(hot > 0, x, xp.zeros_like(x)), axis=1)
+        valid = (self.target >= 0) & (self.target < x.shape[1])
+        return xp.where(valid, picked, xp.asarray(float("nan"), dtype=x.dtype))
+
+    def _one_hot(self, xp: Any, classes: int, dtype: Any) -> Any:
+        steps = xp.arange(classes).reshape((1, -1) + (1,) * (self.target.ndim - 1))
+        return (xp.expand_dims(self.target, 1) == steps).astype(dtype)
+
+    def backward(self, grad):
+        (hot,) = self.saved
+        return grad.unsqueeze(1) * hot
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """−w[t]·x[t]: the negative log-likelihood of the right class t.
+
+    input   log-probabilities (N, C) or (N, C, …); or (C,) for one sample
+    target  class numbers (N,) or (N, …), integers
+    weight  (C,), a weight a class; the mean divides by the weights' sum
+    ignore_index  targets with this number count for nothing
+
+    IndexError for a target that is no class (on CuPy, where a look would wait, the loss is NaN).
+    """
+    return _class_loss("nll_loss", input, target, weight, ignore_index, reduction, 0.0, False)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """−w[t]·ln softmax(x)[t]: `log_softmax` over the classes, then `nll_loss`.
+
+    input   scores (N, C) or (N, C, …), any real numbers; target as for `nll_loss`
+    label_smoothing ε: the wanted distribution is 1 − ε on the target plus ε/C on every class
+    """
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}"
+        )
+    return _class_loss(
+        "cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing, True
+    )
+
+
+def _class_loss(
+    function: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    smoothing: float,
+    scores: bool,
+) -> Tensor:
+    x, t = check_float(function, "input", input), check_tensor(function, "target", target)
+    check_reduction(function, reduction)
+    if x.ndim == 1 and t.ndim == 0:
+        loss = _class_loss(
+            function,
+            x.unsqueeze(0),
+            t.unsqueeze(0),
+            weight,
+            ignore_index,
+            reduction,
+            smoothing,
+            scores,
+        )
+        return loss.reshape(())
+    _check_classes(function, x, t, weight, ignore_index)
+    log_p = log_softmax(x, 1) if scores else x
+    xp = backend.library(x.backend)
+    ignored = t.data == ignore_index
+    safe = xp.where(ignored, xp.zeros_like(t.data), t.data)
+    counts = Tensor(xp.where(ignored, 0, 1).astype(x.dtype))  # (N, …): 1, or 0 where ignored
+    if weight is not None:
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        weights = Pick(safe)(broadcast_to(weight.reshape(shape), x.shape))
+        counts = counts * weights
+    loss = -Pick(safe)(log_p) * counts
+    if smoothing:
+        kept = Tensor(xp.where(ignored, 0, 1).astype(x.dtype))
+        weighted = log_p if weight is None else log_p * weight.reshape(shape)
+        every = -sum(weighted, 1) * kept
+        loss = loss * (1 - smoothing) + every * (smoothing / x.shape[1])
+    if reduction == "none":
+        return loss
+    return sum(loss) / sum(counts) if reduction == "mean" else sum(loss)
+
+
+def _check_classes(
+    function: str, x: Tensor, t: Tensor, weight: Tensor | None, ignore_index: int
+) -> None:
+    if x.ndim < 2 or t.shape != x.shape[:1] + x.shape[2:]:
+        wanted = x.shape[:1] + x.shape[2:] if x.ndim >= 2 else "(N,)"
+        raise ValueError(
+            f"{function}: input {x.shape} is (N, classes, …) and needs a target of shape "
+            f"{wanted}, got {t.shape}"
+        )
+    if t.dtype.kind not in "iu":
+        raise TypeError(
+            f"{function}: target must hold class numbers (integers), got {t.dtype}; "
+            "convert it with .long()"
+        )
+    if t.backend != x.backend:
+        raise backend.BackendError(backend.mixed_message(function, (x.data, t.data)))
+    classes = x.shape[1]
+    if weight is not None:
+        check_same_dtype(function, x, weight=weight)
+        if weight.shape != (classes,):
+            raise ValueError(
+                f"{function}: weight must have one element a class ({classes}), got {weight.shape}"
+            )
+    if x.backend == "numpy" and t.numel():
+        bad = (t.data != ignore_index) & ((t.data < 0) | (t.data >= classes))
+        if bad.any():
+            raise IndexError(
+                f"{function}: target holds {int(t.data[bad][0])}, but the classes are 0 to "
+                f"{classes - 1} (ignore_index {ignore_index}); is the last layer wide enough?"
+            )
+
+
+# ---------------------------------------------------------------------------------------- yes or no
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """−w·(p·y·ln σ(x) + (1 − y)·ln(1 − σ(x))), from the score x rather than from σ(x).
+
+    input, target  of one shape; target between 0 and 1
+    weight         w, broadcast to that shape;  pos_weight  p, likewise
+
+    With ln σ(x) = −softplus(−x) this is (1 − y)·x + (1 + (p − 1)·y)·softplus(−x): finite for every
+    score, where the logarithm of a rounded σ would not be.
+    """
+    function = "binary_cross_entropy_with_logits"
+    x, y = _same_shape(function, input, target)
+    check_reduction(function, reduction)
+    scale = 1 if pos_weight is None else 1 + (pos_weight - 1) * y
+    loss = (1 - y) * x + scale * softplus(-x, threshold=float("inf"))
+    return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+# --------------------------------------------------------------------------------------- distances
+
+
+def _same_shape(function: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+    x, y = check_float(function, "input", input), check_float(function, "target", target)
+    if x.shape != y.shape:
+        raise ValueError(
+            f"{function}: input {x.shape} and target {y.shape} must have one shape "
+            "(a silent broadcast would average the wrong pairs); reshape one of them"
+        )
+    return x, y
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """The squared error (x − y)²."""
+    x, y = _same_shape("mse_loss", input, target)
+    check_reduction("mse_loss", reduction)
+    difference = x - y
+    return _reduce(difference * difference, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """The absolute error |x − y|."""
+    x, y = _same_shape("l1_loss", input, target)
+    check_reduction("l1_loss", reduction)
+    return _reduce(abs(x - y), reduction)
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
+) -> Tensor:
+    """(x − y)²/(2β) where |x − y| < β, and |x − y| − β/2 beyond (Girshick 2015)."""
+    x, y = _same_shape("smooth_l1_loss", input, target)
+    check_reduction("smooth_l1_loss", reduction)
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must be at least 0, got {beta}")
+    difference = x - y
+    size = abs(difference)
+    if beta == 0:
+        return _reduce(size, reduction)
+    near = difference * difference * (0.5 / beta)
+    return _reduce(where(size.detach() < beta, near, size - 0.5 * beta), reduction)

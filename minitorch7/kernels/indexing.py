@@ -1,0 +1,76 @@
+"""Reading and adding at indices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def add_at(xp: Any, shape: tuple[int, ...], where: tuple[Any, ...], values: Any) -> Any:
+    """Zeros of `shape` with `values` added at the index `where`; a place named twice gets both.
+
+    ``y[where] += values`` would keep only one of several values for the same place. Only integer
+    arrays can name a place twice, so slices and masks take the plain, faster way.
+    """
+    y = xp.zeros(shape, dtype=values.dtype)
+    if any(_is_integer_array(item) for item in where):
+        xp.add.at(y, where, values)
+    else:
+        y[where] = values
+    return y
+
+
+def _is_integer_array(item: Any) -> bool:
+    return hasattr(item, "dtype") and item.dtype.kind in "iu"
+
+
+def along_axis(xp: Any, at: Any, axis: int) -> tuple[Any, ...]:
+    """The index that reads place ``at[i, j, …]`` along `axis` and (i, j, …) along the others."""
+    parts = []
+    for i, n in enumerate(at.shape):
+        steps = xp.arange(n).reshape([n if k == i else 1 for k in range(at.ndim)])
+        parts.append(at if i == axis else steps)
+    return tuple(parts)
+
+
+def check_index(shape: tuple[int, ...], where: tuple[Any, ...]) -> None:
+    """IndexError where a part of the index lies outside its axis, or there are too many parts."""
+    used = sum(_axes_used(item) for item in where)
+    if used > len(shape):
+        raise IndexError(f"index: {used} indices for a tensor of {len(shape)} axes, shape {shape}")
+    axis = 0
+    for item in where:
+        if item is Ellipsis:
+            axis += len(shape) - used
+            continue
+        _check_item(shape, axis, item)
+        axis += _axes_used(item)
+
+
+def _axes_used(item: Any) -> int:
+    if item is None or item is Ellipsis or isinstance(item, bool):
+        return 0
+    if hasattr(item, "dtype") and item.dtype.kind == "b":
+        return item.ndim
+    return 1
+
+
+def _check_item(shape: tuple[int, ...], axis: int, item: Any) -> None:
+    if hasattr(item, "dtype") and item.dtype.kind == "b":
+        if item.shape != shape[axis : axis + item.ndim]:
+            raise IndexError(
+                f"index: a mask of shape {item.shape} does not fit axes {axis} to "
+                f"{axis + item.ndim - 1} of a tensor of shape {shape}"
+            )
+        return
+    if item is None or isinstance(item, slice | bool):
+        return
+    n = shape[axis]
+    if hasattr(item, "dtype"):
+        if item.size == 0:
+            return
+        low, high = int(item.min()), int(item.max())
+    else:
+        low = high = int(item)
+    if low < -n or high >= n:
+        bad = low if low < -n else high
+        raise IndexError(f"index: {bad} is out of range for axis {axis} of length {n}")

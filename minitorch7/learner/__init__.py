@@ -1,0 +1,48 @@
+"""Training: the Learner and everything around its loop.
+
+    learner      the Learner: the loop, fitting, layer groups, saving
+    predict      what a trained model answers
+    callbacks    the events of the loop, and how to steer it
+    recorder     what a fit looked like, and its curves
+    schedule     the one-cycle policy and the learning-rate finder
+    groups       layer groups: discriminative learning rates, freezing
+    metrics      accuracy and its kin, averages over batches
+    progress     the table and the bar
+    summary      the table of layers
+    state, checkpoints, resume, files    training that survives
+    numerics, interrupt                  a NaN in the loss; Ctrl-C
+    interpret, results                   mistakes and pictures of them
+
+Each file can be read alone; `learner` and `callbacks` are the place to begin.
+"""
+
+from .callbacks import Callback, CancelBatch, CancelEpoch, CancelFit
+from .checkpoints import CheckpointError
+from .groups import lr_range
+from .interpret import Interpretation, interpret
+from .learner import Learner, default_opt
+from .metrics import accuracy, accuracy_thresh, error_rate
+from .numerics import NonFiniteLoss
+from .recorder import Recorder, SmoothedLoss
+from .summary import Summary, summarize
+
+__all__ = [
+    "Callback",
+    "CancelBatch",
+    "CancelEpoch",
+    "CancelFit",
+    "CheckpointError",
+    "Interpretation",
+    "Learner",
+    "NonFiniteLoss",
+    "Recorder",
+    "SmoothedLoss",
+    "Summary",
+    "accuracy",
+    "accuracy_thresh",
+    "default_opt",
+    "error_rate",
+    "interpret",
+    "lr_range",
+    "summarize",
+]

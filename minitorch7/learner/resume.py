@@ -1,0 +1,159 @@
+"""Training that survives: checkpoints written on the way, and going on from the last of them.
+
+A run killed at any instant and started again ends with the same bits in its weights as one that
+was left alone. Three things make that true. The file on the disk is always whole (`files`). It
+holds everything that decides what comes next (`state`, the recorder, the callbacks). And it is
+written only between two batches, never when a step is half done.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import backend
+from . import checkpoints
+from .callbacks import Callback
+from .checkpoints import CheckpointError
+from .numerics import stop_at_nan
+from .state import learner_state, restore_learner
+
+if TYPE_CHECKING:
+    from .learner import Learner
+
+
+class Checkpointer(Callback):
+    """Writes `path` during a fit, and takes up a fit that an earlier process began.
+
+    call     what was asked for; a checkpoint of a different call is refused
+    every    also write after so many batches, or after so much time (datetime.timedelta); without
+             it at the end of each epoch, before validation and after
+    restart  begin again, whatever the file holds
+    """
+
+    order = 100  # last: all others have seen the batch when its state is written
+
+    def __init__(
+        self,
+        path: Path,
+        call: dict[str, Any],
+        every: int | timedelta | None = None,
+        restart: bool = False,
+    ) -> None:
+        if isinstance(every, int) and every < 1:
+            raise ValueError(f"checkpoint_every: needs at least 1 batch, got {every}")
+        self.path, self.call, self.every, self.restart = path, call, every, restart
+        self.written_at = time.monotonic()
+
+    # ---- reading
+
+    def resume(self, learn: Learner) -> None:
+        """Bring `learn` to where the checkpoint is; nothing where there is none.
+
+        CheckpointError, naming what differs, where the file was written by a different call.
+        """
+        if self.restart or not self.path.exists():
+            return
+        state = checkpoints.read(self.path, "fit")
+        self._check_same_call(state.get("call"))
+        restore_learner(learn, state, "fit")
+        learn.epoch, learn.batch, learn.done = state["position"]
+        learn.recorder.load_state_dict(state["recorder"])
+        for callback, kept in zip(self._others(learn), state["callbacks"], strict=True):
+            callback.load_state_dict(kept)
+        where = f"at epoch {learn.epoch}, batch {learn.batch}"
+        finished = learn.epoch >= learn.epochs
+        print(f"{self.path}: " + ("training had finished" if finished else f"going on {where}"))
+
+    def _check_same_call(self, saved: dict[str, Any] | None) -> None:
+        if saved is None:
+            raise CheckpointError(
+                f"fit: {self.path} was written by learn.save, not by a training that can be "
+                "resumed; choose another name for checkpoint="
+            )
+        names = [name for name in {**saved, **self.call} if saved.get(name) != self.call.get(name)]
+        if names:
+            changes = "; ".join(f"{n} was {saved.get(n)}, now {self.call.get(n)}" for n in names)
+            raise CheckpointError(
+                f"fit: {self.path} belongs to another training: {changes}. Call fit as before to "
+                "go on with it, choose another name for checkpoint=, or pass restart=True to begin "
+                "again and write over it"
+            )
+
+    # ---- writing
+
+    def on_batch_end(self) -> None:
+        if self.learn.training and self._due():
+            self.write()
+
+    def on_epoch_end(self) -> None:
+        self.write((self.learn.epoch + 1, 0, self.learn.done))
+
+    def on_train_end(self) -> None:
+        if self.learn.cancelled:  # by a callback: no batch will follow, a restart included
+            self.write((self.learn.epochs, 0, self.learn.done))
+
+    def _due(self) -> bool:
+        learn = self.learn
+        if learn.batch == len(learn.data.train_dl):
+            return True
+        if isinstance(self.every, timedelta):
+            return time.monotonic() - self.written_at >= self.every.total_seconds()
+        return self.every is not None and learn.done % self.every == 0
+
+    def write(self, position: tuple[int, int, int] | None = None) -> None:
+        """Store the state between two batches; (epoch, batch, done) is where to go on.
+
+        Never with a NaN in it: a checkpoint like that would be the end of the training.
+        """
+        learn = self.learn
+        stop_at_nan(learn)
+        state = {
+            **learner_state(learn),
+            "call": self.call,
+            "position": position or (learn.epoch, learn.batch, learn.done),
+            "recorder": learn.recorder.state_dict(),
+            "callbacks": [callback.state_dict() for callback in self._others(learn)],
+        }
+        self._check_finite(state["model"])
+        checkpoints.write(self.path, state, "fit")
+        self.written_at = time.monotonic()
+
+    def _check_finite(self, weights: dict[str, Any]) -> None:
+        for name, value in weights.items():
+            array = backend.to_numpy(value.data)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise FloatingPointError(
+                    f"fit: after batch {self.learn.batch} of epoch {self.learn.epoch} the weights "
+                    f"hold NaN or infinity, first in {name!r}; {self.path} was not written and is "
+                    "as it was: lower the learning rate (learn.lr_find()) and start again"
+                )
+
+    def _others(self, learn: Learner) -> list[Callback]:
+        """The callbacks whose state is stored one by one; the recorder has a place of its own."""
+        return [c for c in learn.running if c is not learn.recorder and c is not self]
+
+
+def describe_call(learn: Learner, function: str, **arguments: Any) -> dict[str, Any]:
+    """What must be the same for a checkpoint to be taken up again, as strings and numbers."""
+    loader = learn.data.train_dl
+    trained = sum(p.numel() for p in learn.model.parameters() if p.requires_grad)
+    return {
+        "function": function,
+        **{name: _plain(value) for name, value in arguments.items()},
+        "optimizer": type(learn.opt).__name__,
+        "wd": learn.opt.param_groups[0]["weight_decay"],
+        "layer_groups": len(learn.layer_groups),
+        "trained_parameters": trained,
+        "batches": len(loader),
+        "batch_size": loader.batch_size,
+        "data_seed": getattr(loader, "seed", None),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, int | float | str | None) else str(value)

@@ -1,0 +1,270 @@
+"""Optimisers: how a gradient becomes a step.
+
+Every step is a few in-place operations on each parameter's array, in the array's own library.
+Learning rates, momenta and step counts are Python numbers on the host, so that nothing waits for a
+GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from .. import backend
+from ..autograd import Tensor
+
+
+class Optimizer:
+    """Parameter groups, each a dictionary of options; and what each parameter's rule remembers.
+
+    params  tensors, or dictionaries ``{"params": tensors, "lr": ..., ...}``, one a group, whose
+            options override the defaults. As in PyTorch.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        groups = list(params)
+        if not groups:
+            raise ValueError(f"{type(self).__name__}: got no parameters")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """One more group; options it does not give come from the defaults."""
+        params = group["params"]
+        group = {**self.defaults, **group}
+        group["params"] = [params] if isinstance(params, Tensor) else list(params)
+        taken = {id(p) for g in self.param_groups for p in g["params"]}
+        for p in group["params"]:
+            if not isinstance(p, Tensor) or not p.is_leaf:
+                what = type(p).__name__ if not isinstance(p, Tensor) else "a computed tensor"
+                raise TypeError(f"{type(self).__name__}: can only move leaf tensors, got {what}")
+            if id(p) in taken:
+                raise ValueError(f"{type(self).__name__}: a parameter stands in two groups")
+            taken.add(id(p))
+        self.param_groups.append(group)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients; call it between two backward passes that should not add up."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    xp = backend.library(p.backend)
+                    self.update(xp, p.data, p.grad.data, group, self.state.setdefault(p, {}))
+                    p.version += 1
+
+    def update(self, xp: Any, p: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Change the array `p` in place, given its gradient `g`."""
+        raise NotImplementedError(f"{type(self).__name__} defines no update")
+
+    # ------------------------------------------------------------------------------- the state
+
+    def state_dict(self) -> dict[str, Any]:
+        """``{"state": {number: {...}}, "param_groups": [...]}`` with parameters by number."""
+        numbers = self._numbers()
+        state = {
+            numbers[p]: {k: Tensor(v) if backend.is_array(v) else v for k, v in kept.items()}
+            for p, kept in self.state.items()
+        }
+        groups = [
+            {**{k: v for k, v in g.items() if k != "params"}, "params": self._of(g, numbers)}
+            for g in self.param_groups
+        ]
+        return {"state": state, "param_groups": groups}
+
+    def _numbers(self) -> dict[Tensor, int]:
+        params = [p for g in self.param_groups for p in g["params"]]
+        return {p: i for i, p in enumerate(params)}
+
+    def _of(self, group: dict[str, Any], numbers: dict[Tensor, int]) -> list[int]:
+        return [numbers[p] for p in group["params"]]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a `state_dict` of an optimiser over the same parameters."""
+        groups = state_dict["param_groups"]
+        sizes = [len(g["params"]) for g in groups]
+        own = [len(g["params"]) for g in self.param_groups]
+        if sizes != own:
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: the state has groups of {sizes} "
+                f"parameters, this optimiser of {own}"
+            )
+        for mine, saved in zip(self.param_groups, groups, strict=True):
+            mine.update({k: v for k, v in saved.items() if k != "params"})
+        by_number = {i: p for p, i in self._numbers().items()}
+        self.state = {}
+        for number, kept in state_dict["state"].items():
+            p = by_number[int(number)]
+            self.state[p] = {k: self._restored(p, k, v) for k, v in kept.items()}
+
+    def _restored(self, p: Tensor, name: str, value: Any) -> Any:
+        value = getattr(value, "data", value)
+        if not backend.is_array(value):
+            return value
+        if tuple(value.shape) != p.shape:
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: {name} of shape {tuple(value.shape)} "
+                f"for a parameter of shape {p.shape}"
+            )
+        return backend.to(value, p.backend).copy()
+
+
+def _check(name: str, **values: float) -> None:
+    for what, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"{name}: {what} must be at least 0, got {value}")
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum as PyTorch defines it.
+
+    g ← g + weight_decay·p
+    v ← momentum·v + (1 − dampening)·g          (the first v is g itself)
+    p ← p − lr·v,  or with nesterov  p ← p − lr·(g + momentum·v)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+    ) -> None:
+        _check("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("SGD: nesterov needs momentum above 0 and no dampening")
+        super().__init__(
+            params,
+            dict(
+                lr=lr,
+                momentum=momentum,
+                dampening=dampening,
+                weight_decay=weight_decay,
+                nesterov=nesterov,
+            ),
+        )
+
+    def update(self, xp, p, g, group, state):
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p
+        momentum = group["momentum"]
+        if momentum:
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = g.copy()
+            else:
+                state["momentum_buffer"] *= momentum
+                state["momentum_buffer"] += (1 - group["dampening"]) * g
+            v = state["momentum_buffer"]
+            g = g + momentum * v if group["nesterov"] else v
+        p -= group["lr"] * g
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, algorithm 1).
+
+    m ← β₁m + (1 − β₁)g,   v ← β₂v + (1 − β₂)g²
+    p ← p − lr · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + eps)
+
+    weight_decay is added to the gradient (L2), g ← g + weight_decay·p. `AdamW` decays truly.
+    """
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+    ) -> None:
+        name = type(self).__name__
+        _check(name, lr=lr, eps=eps, weight_decay=weight_decay)
+        for i, beta in enumerate(betas):
+            if not 0 <= beta < 1:
+                raise ValueError(f"{name}: betas[{i}] must be at least 0 and below 1, got {beta}")
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
+
+    def update(self, xp, p, g, group, state):
+        lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
+        if decay and self.decoupled:
+            p *= 1 - lr * decay
+        elif decay:
+            g = g + decay * p
+        if not state:
+            state.update(step=0, exp_avg=xp.zeros_like(p), exp_avg_sq=xp.zeros_like(p))
+        state["step"] += 1
+        t, m, v = state["step"], state["exp_avg"], state["exp_avg_sq"]
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * (g * g)
+        spread = xp.sqrt(v)
+        spread /= math.sqrt(1 - beta2**t)
+        spread += group["eps"]
+        p -= (lr / (1 - beta1**t)) * (m / spread)
+
+
+class AdamW(Adam):
+    """Adam with true weight decay: p ← p·(1 − lr·weight_decay) before the step.
+
+    Added to the gradient, a decay would be divided by √v with everything else, and weights with
+    large gradients would hardly decay. (Loshchilov & Hutter 2019)
+    """
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+
+# ---------------------------------------------------------------------------------------- clipping
+
+
+def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+    """Scale all gradients by min(1, max_norm/‖g‖), ‖g‖ over all of them; returns ‖g‖ as a tensor.
+
+    The scale is computed where the gradients are: nothing waits for the device.
+    """
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if not max_norm > 0:
+        raise ValueError(f"clip_grad_norm_: max_norm must be positive, got {max_norm}")
+    if not grads:
+        raise ValueError("clip_grad_norm_: no parameter has a gradient; call backward first")
+    xp = backend.library(grads[0].backend)
+    total = sum((g.data * g.data).sum() for g in grads)
+    norm = xp.sqrt(total)
+    scale = xp.minimum(max_norm / (norm + 1e-6), 1.0)
+    for g in grads:
+        g.data *= scale.astype(g.dtype)
+    return Tensor(xp.asarray(norm))
+
+
+def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
+    """Limit every element of every gradient to [−clip_value, clip_value]."""
+    if not clip_value > 0:
+        raise ValueError(f"clip_grad_value_: clip_value must be positive, got {clip_value}")
+    for p in parameters:
+        if p.grad is not None:
+            xp = backend.library(p.backend)
+            p.grad.data[...] = xp.clip(p.grad.data, -clip_value, clip_value)

@@ -1,0 +1,53 @@
+"""What all tests share: the two backends, the real data, and quiet reproducible randomness."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests find `standin` and `reference`
+
+import standin
+
+import minitorch7 as mt
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--gpu",
+        action="store_true",
+        help="run the 'cupy' half of the suite on CuPy and a GPU, instead of on the stand-in",
+    )
+
+
+@pytest.fixture(scope="session", params=["numpy", "cupy"])
+def _library(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each backend in turn; the GPU's is the stand-in unless --gpu is given."""
+    if request.param == "numpy" or request.config.getoption("--gpu"):
+        yield request.param
+        return
+    with standin.installed():
+        yield request.param
+
+
+@pytest.fixture
+def backend(_library: str) -> Iterator[str]:
+    """The active backend's name, ``"numpy"`` or ``"cupy"``; new tensors go there."""
+    with mt.using(_library):
+        mt.manual_seed(0)
+        yield _library
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real data sets: $MINITORCH7_DATA, or shared/data beside the checkout."""
+    for place in (os.environ.get("MINITORCH7_DATA"), ROOT.parent / "shared" / "data"):
+        if place and Path(place).is_dir():
+            return Path(place)
+    pytest.skip("no real data: set MINITORCH7_DATA to a folder that has mnist/ in it")

@@ -102,11 +102,11 @@ class Einsum(Function):
     """y = Σ of products by subscripts;  dx_k = the same sum, dy in place of operand k"""
 
     def __init__(self, inputs: list[str], output: str) -> None:
-        self.inputs, self.output = inputs, output
+        self.operands, self.output = inputs, output
 
     def forward(self, xp, *operands):
         self.save(*operands)
-        return xp.einsum(f"{','.join(self.inputs)}->{self.output}", *operands)
+        return xp.einsum(f"{','.join(self.operands)}->{self.output}", *operands)
 
     def backward(self, grad):
         operands = self.saved
@@ -118,11 +118,11 @@ class Einsum(Function):
     def _operand_grad(self, k: int, grad: Tensor, operands: list[Tensor]) -> Tensor:
         """An index that only operand k has was summed away: its gradient is alike all along it."""
         others = [i for i in range(len(operands)) if i != k]
-        subscripts = [self.output] + [self.inputs[i] for i in others]
-        known = "".join(s for s in self.inputs[k] if any(s in have for have in subscripts))
+        subscripts = [self.output] + [self.operands[i] for i in others]
+        known = "".join(s for s in self.operands[k] if any(s in have for have in subscripts))
         found = Einsum(subscripts, known)(grad, *[operands[i] for i in others])
         shape = operands[k].shape
-        kept = tuple(n if s in known else 1 for s, n in zip(self.inputs[k], shape, strict=True))
+        kept = tuple(n if s in known else 1 for s, n in zip(self.operands[k], shape, strict=True))
         return broadcast_to(found.reshape(kept), shape)
 
 

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import backend
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor
 from ..autograd import grad as gradients
 
 EPS, ATOL, RTOL = 1e-6, 1e-7, 1e-5
@@ -144,15 +144,15 @@ def worst_place(
     outputs = _outputs(func, inputs)
     rng = np.random.default_rng(seed)
     v = [_cotangent(rng, t) for t in outputs]
-    if all(t.requires_grad for t in outputs) and outputs:
-        found = gradients(outputs, [t for _, t in variables], v, allow_unused=True)
-    else:
-        found = [None] * len(variables)
+    recorded = [(t, c) for t, c in zip(outputs, v, strict=True) if t.requires_grad]
+    found: Sequence[Tensor | None] = [None] * len(variables)
+    if recorded:
+        roots, cotangents = zip(*recorded, strict=True)
+        found = gradients(roots, [t for _, t in variables], list(cotangents), allow_unused=True)
 
     def loss() -> float:
-        with no_grad():
-            values = _outputs(func, inputs, needs_grad=False)
-            return float(sum((a.data * b.data).sum() for a, b in zip(values, v, strict=True)))
+        values = _outputs(func, inputs)  # recorded, for `func` may itself take gradients
+        return float(sum((a.data * b.data).sum() for a, b in zip(values, v, strict=True)))
 
     if loss() != loss():
         raise ValueError(
@@ -200,8 +200,8 @@ def _checked(t: Any) -> bool:
     return True
 
 
-def _outputs(func: Callable[..., Any], inputs: Sequence[Any], needs_grad: bool = True) -> list:
-    """The function's floating-point results (of those, the ones with a history)."""
+def _outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
+    """The function's floating-point results."""
     result = func(*inputs)
     results = result if isinstance(result, tuple | list) else (result,)
     return [t for t in results if isinstance(t, Tensor) and t.is_floating_point()]

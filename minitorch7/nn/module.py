@@ -12,7 +12,7 @@ from ..autograd import HookHandle, Tensor, note_layer, state
 
 
 class Parameter(Tensor):
-    """A Tensor that a Module owns and an optimiser moves; requires a gradient unless told not to."""
+    """A Tensor that a Module owns and an optimiser moves."""
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad)

@@ -226,7 +226,8 @@ class Tensor:
         return bool(self.data.item())
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self.data == getattr(value, "data", value)).any())
+        other = value.data if isinstance(value, Tensor) else value
+        return bool((self.data == other).any())
 
     __hash__ = object.__hash__  # == compares element by element, yet tensors serve as keys
 

@@ -1,5 +1,7 @@
 """Elementwise functions against the loops of ``reference/elementwise.py``."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from reference import elementwise as ref
 from reference.checking import agree, examples, normal, positive, rngs
 
+import minitorch7 as mt
 from minitorch7 import functional as F
 
 shapes = st.lists(st.integers(0, 4), max_size=4)
@@ -61,6 +64,24 @@ def test_of_a_tensor_and_a_python_number(backend, name, shape, number, rng):
 @given(shapes=broadcastable(), rng=rngs)
 def test_division(backend, shapes, rng):
     agree(backend, F.div, ref.div, normal(rng, *shapes[0]), positive(rng, *shapes[1]))
+
+
+@examples
+@given(shapes=broadcastable(), rng=rngs)
+def test_rounded_division(backend, shapes, rng):
+    a = rng.integers(-9, 10, shapes[0]).astype(float)
+    b = rng.choice([-3.0, -2.0, 1.0, 2.0, 4.0], shapes[1])
+    agree(backend, F.floor_divide, ref.floor_divide, a, b)
+    for mode, plain in (("floor", ref.floor_divide), ("trunc", ref.trunc_divide)):
+        agree(backend, partial(F.div, rounding_mode=mode), plain, a, b)
+
+
+@examples
+@given(shapes=broadcastable(), alpha=st.sampled_from([-1, 0.5, 2]), rng=rngs)
+def test_sums_with_alpha(backend, shapes, alpha, rng):
+    a, b = (normal(rng, *shape) for shape in shapes)
+    agree(backend, partial(F.add, alpha=alpha), lambda a, b: a + alpha * b, a, b)
+    agree(backend, partial(F.sub, alpha=alpha), lambda a, b: a - alpha * b, a, b)
 
 
 @examples
@@ -121,3 +142,27 @@ def test_far_from_zero(backend, name):
     """Where a careless formula overflows or cancels."""
     x = np.array([-700.0, -90.0, -30.0, -8.0, -1e-6, 0.0, 1e-6, 8.0, 30.0, 90.0, 700.0])
     agree(backend, getattr(F, name), getattr(ref, name), x.astype(np.float32).astype(np.float64))
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 0.8, 1.0])
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_dropout(backend, p, precision):
+    """Each element is 0 with probability p and x/(1 - p) otherwise; unchanged in evaluation."""
+    x = mt.tensor(np.arange(1, 4001).reshape(40, 100).astype(precision))
+    y = F.dropout(x, p).numpy()
+    dropped = y == 0
+    assert y.dtype == precision
+    assert abs(dropped.mean() - p) <= 5 * np.sqrt(p * (1 - p) / dropped.size)
+    kept = x.numpy()[~dropped]
+    np.testing.assert_allclose(y[~dropped], kept / max(1 - p, 0.1), rtol=1e-6)
+    np.testing.assert_array_equal(F.dropout(x, p, training=False).numpy(), x.numpy())
+
+
+@pytest.mark.parametrize("p", [0.25, 0.8])
+def test_dropout2d_drops_whole_channels(backend, p):
+    x = np.arange(1.0, 60 * 50 * 4 + 1).reshape(60, 50, 2, 2)
+    y = F.dropout2d(mt.tensor(x), p).numpy()
+    dropped = (y == 0).all(axis=(2, 3))
+    assert abs(dropped.mean() - p) <= 5 * np.sqrt(p * (1 - p) / dropped.size)
+    np.testing.assert_allclose(y, np.where(dropped[:, :, None, None], 0, x / (1 - p)), rtol=1e-12)
+    np.testing.assert_array_equal(F.dropout2d(mt.tensor(x), p, training=False).numpy(), x)

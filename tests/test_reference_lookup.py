@@ -73,3 +73,35 @@ def test_gather(backend, case):
 def test_index_select(backend, case):
     x, dim, index = case
     agree(backend, F.index_select, ref.index_select, x, dim, np.ravel(index))
+
+
+@examples
+@given(
+    where=st.sampled_from(
+        [
+            (1,),
+            (-1, 2),
+            (slice(None), slice(1, 3)),
+            (slice(None, None, 2),),
+            (..., 0),
+            (..., slice(-2, None)),
+            (None, 1),
+            (slice(None), None, 0),
+            (np.array([2, 0, 2]),),
+            (slice(None), np.array([[1, 3], [1, -1]])),
+            (np.array([0, 2]), np.array([3, 1])),
+            (0, np.array([1, 1]), slice(1, 2)),
+        ]
+    ),
+    rng=rngs,
+)
+def test_indexing_is_numpys(backend, where, rng):
+    agree(backend, lambda x: F.index(x, where), lambda x: x[where], normal(rng, 3, 4, 2))
+    agree(backend, lambda x: x[where], lambda x: x[where], normal(rng, 3, 4, 2))
+
+
+@examples
+@given(share=st.sampled_from([0.0, 0.3, 1.0]), rng=rngs)
+def test_indexing_by_a_mask(backend, share, rng):
+    x, mask = normal(rng, 3, 4, 2), rng.random((3, 4)) < share
+    agree(backend, lambda x, mask: x[mask], lambda x, mask: x[mask], x, mask)

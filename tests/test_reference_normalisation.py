@@ -139,9 +139,13 @@ def test_instance_norm(
 
 
 @examples
-@given(batch=st.integers(0, 2), channels=st.integers(1, 3), places=places, rng=rngs)
+@given(batch=st.integers(1, 2), channels=st.integers(1, 3), places=places, rng=rngs)
 def test_instance_norm_without_running_statistics(backend, batch, channels, places, rng):
     agree(backend, F.instance_norm, ref.instance_norm, spread(rng, batch, channels, *places, 3))
+
+
+def test_instance_norm_of_an_empty_batch(backend):
+    agree(backend, F.instance_norm, ref.instance_norm, np.zeros((0, 2, 3, 3)))
 
 
 def test_a_mean_that_is_large_beside_the_spread(backend):

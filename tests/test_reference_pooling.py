@@ -1,9 +1,10 @@
 """Pooling against the loops of ``reference/pooling.py``."""
 
+import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import pooling as ref
-from reference.checking import agree, examples, normal, rngs, spread
+from reference.checking import agree, many, normal, rngs, spread
 
 from minitorch7 import functional as F
 
@@ -25,7 +26,7 @@ def pools(draw, dilated):
 batches = st.tuples(st.integers(0, 2), st.integers(1, 2))
 
 
-@examples
+@many
 @given(pool=pools(dilated=True), ceil_mode=st.booleans(), batch=batches, rng=rngs)
 def test_max_pool2d(backend, pool, ceil_mode, batch, rng):
     size, *window = pool
@@ -36,7 +37,7 @@ def test_max_pool2d(backend, pool, ceil_mode, batch, rng):
     agree(backend, F.max_pool2d, ref.max_pool2d, x, *window, ceil_mode, return_indices=True)
 
 
-@examples
+@many
 @given(pool=pools(dilated=False), batch=batches, rng=rngs)
 def test_max_pool2d_takes_the_first_of_equals(backend, pool, batch, rng):
     size, kernel_size, stride, padding, _ = pool
@@ -45,7 +46,7 @@ def test_max_pool2d_takes_the_first_of_equals(backend, pool, batch, rng):
     agree(backend, F.max_pool2d, ref.max_pool2d, x, *options)
 
 
-@examples
+@many
 @given(
     pool=pools(dilated=False),
     ceil_mode=st.booleans(),
@@ -70,14 +71,14 @@ outputs = st.one_of(
 )
 
 
-@examples
+@many
 @given(size=sizes, output_size=outputs, batch=batches, rng=rngs)
 def test_adaptive_avg_pool2d(backend, size, output_size, batch, rng):
     x = normal(rng, *batch, *size)
     agree(backend, F.adaptive_avg_pool2d, ref.adaptive_avg_pool2d, x, output_size)
 
 
-@examples
+@many
 @given(size=sizes, output_size=outputs, batch=batches, rng=rngs)
 def test_adaptive_max_pool2d(backend, size, output_size, batch, rng):
     x = spread(rng, *batch, *size)
@@ -85,7 +86,7 @@ def test_adaptive_max_pool2d(backend, size, output_size, batch, rng):
 
 
 def test_one_picture_without_a_batch_axis(backend):
-    rng = ref.np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     x = spread(rng, 2, 5, 7)
 
     def with_batch(function):

@@ -1,5 +1,6 @@
 """Matrix products and einsum against the loops of ``reference/products.py``."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ def test_outer(backend, n, m, rng):
 @examples
 @given(
     lead=st.lists(st.integers(0, 3), max_size=3),
-    features=few,
+    features=st.integers(1, 3),
     out=few,
     with_bias=st.booleans(),
     rng=rngs,
@@ -55,6 +56,12 @@ def test_linear(backend, lead, features, out, with_bias, rng):
     x, weight = normal(rng, *lead, features), normal(rng, out, features)
     bias = normal(rng, out) if with_bias else None
     agree(backend, F.linear, ref.linear, x, weight, bias)
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)])
+def test_linear_of_no_features_is_the_bias(backend, lead):
+    bias = np.array([1.0, 2.0, -1.0, 0.5])
+    agree(backend, F.linear, ref.linear, np.zeros((*lead, 0)), np.zeros((4, 0)), bias)
 
 
 @pytest.mark.parametrize(

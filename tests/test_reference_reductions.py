@@ -1,7 +1,8 @@
 """Sums, means, extremes, softmax and cumsum against the loops of ``reference/reductions.py``."""
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import reductions as ref
 from reference.checking import agree, examples, normal, rngs, spread
@@ -42,18 +43,23 @@ def test_mean(backend, case, keepdim, rng):
 @given(case=reductions(least=1), correction=st.integers(0, 2), keepdim=st.booleans(), rng=rngs)
 def test_var_and_std(backend, name, case, correction, keepdim, rng):
     shape, dim = case
+    assume(ref.sum(np.ones(shape), dim).flat[0] > correction)
     options = {"correction": correction, "keepdim": keepdim}
     agree(backend, getattr(F, name), getattr(ref, name), spread(rng, *shape), dim, **options)
 
 
+@pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize(("count", "correction"), [(1, 1), (2, 2), (2, 3)])
+def test_var_without_degrees_of_freedom(backend, name, count, correction):
+    """0/0 for one value, something/0 for more: NaN and infinity, as in PyTorch"""
+    x = np.arange(2.0 * count).reshape(2, count)
+    agree(backend, getattr(F, name), getattr(ref, name), x, 1, correction=correction)
+
+
 def test_var_of_a_large_mean(backend):
     """E[x²] - E[x]² would keep no digit of this one in float32."""
-    agree(backend, F.var, ref.var, 4096.0 + spread_steps(), 1)
-
-
-def spread_steps():
-    """(2, 8): sixteenths, which float32 holds exactly beside 4096."""
-    return ref.np.arange(16.0).reshape(2, 8) / 16
+    x = 4096 + np.arange(16.0).reshape(2, 8) / 16  # float32 holds these exactly
+    agree(backend, F.var, ref.var, x, 1)
 
 
 @pytest.mark.parametrize("name", ["max", "min"])
@@ -98,5 +104,5 @@ def test_along_an_axis(backend, name, case, rng):
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
 @pytest.mark.parametrize("shift", [-1000.0, 1000.0])
 def test_large_numbers_do_not_overflow(backend, name, shift):
-    x = ref.np.array([[0.0, 1.0, -2.0], [0.5, 0.25, 3.0]]) + shift
+    x = np.array([[0.0, 1.0, -2.0], [0.5, 0.25, 3.0]]) + shift
     agree(backend, getattr(F, name), getattr(ref, name), x, 1)

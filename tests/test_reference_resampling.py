@@ -1,10 +1,13 @@
 """Pixel shuffles and interpolation against the loops of ``reference/resampling.py``."""
 
+import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import resampling as ref
+from reference.arguments import pair
 from reference.checking import agree, examples, normal, rngs
 
+import minitorch7 as mt
 from minitorch7 import functional as F
 
 batches = st.tuples(st.integers(0, 2), st.integers(1, 2))
@@ -44,7 +47,7 @@ def test_bilinear_to_a_size(backend, batch, size, wanted, corners, rng):
 @examples
 @given(batch=batches, size=sizes, factor=factors | st.tuples(factors, factors), rng=rngs)
 def test_nearest_by_a_factor(backend, batch, size, factor, rng):
-    assume(all(n * f >= 1 for n, f in zip(size, ref.pair(factor), strict=True)))
+    assume(all(n * f >= 1 for n, f in zip(size, pair(factor), strict=True)))
     x = normal(rng, *batch, *size)
     agree(backend, F.interpolate, ref.interpolate, x, scale_factor=factor)
 
@@ -58,22 +61,16 @@ def test_nearest_by_a_factor(backend, batch, size, factor, rng):
     rng=rngs,
 )
 def test_bilinear_by_a_factor(backend, batch, size, factor, corners, rng):
-    assume(all(n * f >= 1 for n, f in zip(size, ref.pair(factor), strict=True)))
+    assume(all(n * f >= 1 for n, f in zip(size, pair(factor), strict=True)))
     x = normal(rng, *batch, *size)
     options = {"scale_factor": factor, "mode": "bilinear", "align_corners": corners}
     agree(backend, F.interpolate, ref.interpolate, x, **options)
 
 
 def test_nearest_at_every_pair_of_lengths(backend):
-    """⌊i·n/m⌋ is exact wherever the quotient is whole: rounding must not lose a pixel."""
+    """⌊i·n/m⌋ where the quotient is whole: rounding must not lose a pixel."""
     for n in range(1, 34):
-        x = ref.np.arange(float(n)).reshape(1, 1, 1, n)
+        x = mt.tensor(np.arange(float(n)).reshape(1, 1, 1, n))
         for m in range(1, 34):
-            got = F.interpolate(_tensor(x), (1, m)).numpy().ravel()
-            assert got.tolist() == [i * n // m for i in range(m)], f"{n} to {m}"
-
-
-def _tensor(array):
-    import minitorch7 as mt
-
-    return mt.tensor(array)
+            got = F.interpolate(x, (1, m)).numpy().ravel()
+            assert got.tolist() == [i * n // m for i in range(m)], f"from {n} to {m}"

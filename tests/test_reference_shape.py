@@ -1,10 +1,11 @@
 """Operations that move elements about against the loops of ``reference/shape.py``."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import shape as ref
-from reference.checking import agree, examples, normal, rngs
+from reference.checking import agree, examples, many, normal, rngs
 
 from minitorch7 import functional as F
 
@@ -28,7 +29,7 @@ def pictures_and_pads(draw, mode):
     for _ in range(axes):
         n = draw(st.integers(1, 5))
         shape.append(n)
-        most = {"reflect": n - 1, "circular": n}.get(mode, 4)
+        most = n - 1 if mode == "reflect" else 4
         pad = [draw(st.integers(0, most)), draw(st.integers(0, most)), *pad]
     return tuple(shape), tuple(pad)
 
@@ -105,14 +106,14 @@ def test_stack(backend, shape, count, data, rng):
 
 
 @pytest.mark.parametrize("mode", ["reflect", "replicate"])
-@examples
+@many
 @given(data=st.data(), rng=rngs)
 def test_pad_from_the_picture(backend, mode, data, rng):
     shape, pad = data.draw(pictures_and_pads(mode))
     agree(backend, F.pad, ref.pad, normal(rng, *shape), pad, mode)
 
 
-@examples
+@many
 @given(case=constant_pads(), value=st.sampled_from([0.0, 1.5, -2.0]), rng=rngs)
 def test_pad_with_a_constant(backend, case, value, rng):
     shape, pad = case
@@ -157,16 +158,37 @@ def test_reshape_keeps_reading_order(backend, shape, data, rng):
     x = normal(rng, *shape)
     first = data.draw(st.integers(0, len(shape) - 1))
     last = data.draw(st.integers(first, len(shape) - 1))
-    merged = 1
-    for n in shape[first : last + 1]:
-        merged *= n
-    flat = (*shape[:first], merged, *shape[last + 1 :])
+    flat = (*shape[:first], int(np.prod(shape[first : last + 1])), *shape[last + 1 :])
+    agree(backend, F.reshape, lambda x, _: _in_order(x, flat), x, flat)
+    agree(backend, F.flatten, lambda x, *_: _in_order(x, flat), x, first, last - len(shape))
 
-    def in_order(x, *_):
-        y = ref.np.zeros(flat)
-        for k, value in enumerate(x.flat):
-            y.flat[k] = value
-        return y
 
-    agree(backend, F.reshape, in_order, x, flat)
-    agree(backend, F.flatten, in_order, x, first, last - len(shape))
+@examples
+@given(shape=st.lists(st.integers(0, 2), min_size=1, max_size=4), data=st.data(), rng=rngs)
+def test_squeeze_and_unsqueeze_keep_reading_order(backend, shape, data, rng):
+    x = normal(rng, *shape)
+    dim = data.draw(st.integers(-len(shape), len(shape) - 1))
+    full = tuple(n for n in shape if n != 1)
+    agree(backend, F.squeeze, lambda x: _in_order(x, full), x)
+    kept = [n for axis, n in enumerate(shape) if n != 1 or axis != dim % len(shape)]
+    agree(backend, F.squeeze, lambda x, _: _in_order(x, kept), x, dim)
+    dim = data.draw(st.integers(-len(shape) - 1, len(shape)))
+    more = list(shape)
+    more.insert(dim % (len(shape) + 1), 1)
+    agree(backend, F.unsqueeze, lambda x, _: _in_order(x, more), x, dim)
+
+
+def _in_order(x, shape):
+    y = np.zeros(shape)
+    for k, value in enumerate(x.flat):
+        y.flat[k] = value
+    return y
+
+
+@examples
+@given(shape=shapes, front=st.lists(st.integers(1, 3), max_size=2), data=st.data(), rng=rngs)
+def test_broadcast_to_and_sum_to(backend, shape, front, data, rng):
+    short = tuple(data.draw(st.sampled_from([n, 1])) for n in shape)
+    whole = (*front, *shape)
+    agree(backend, F.broadcast_to, ref.expand, normal(rng, *short), whole)
+    agree(backend, F.sum_to, ref.sum_to, normal(rng, *whole), short)

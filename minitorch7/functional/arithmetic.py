@@ -205,11 +205,12 @@ def div(
     if rounding_mode is None:
         return Div()(*pair_of_operands("div", input, other, to_float=True))
     a, b = pair_of_operands("div", input, other)
-    x, y = getattr(a, "data", a), getattr(b, "data", b)
+    x, y = _array(a), _array(b)
     if rounding_mode == "floor":
-        return Tensor(x // y)
+        return Tensor(_library(a, b).asarray(x // y))
     dtype = (a if isinstance(a, Tensor) else b).dtype
-    return Tensor(_library(a, b).trunc(x / y).astype(dtype))
+    xp = _library(a, b)
+    return Tensor(xp.asarray(xp.trunc(x / y)).astype(dtype))
 
 
 def floor_divide(input: Tensor | float, other: Tensor | float) -> Tensor:
@@ -477,6 +478,13 @@ def _like(value: Any, t: Tensor) -> Tensor:
     return Tensor(backend.library(t.backend).full((), value, dtype=t.dtype))
 
 
+def _array(value: Any) -> Any:
+    """A tensor's array, or a plain Python number."""
+    if isinstance(value, Tensor):
+        return value.data
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _library(*values: Any) -> Any:
     return backend.library(next(v for v in values if isinstance(v, Tensor)).backend)
 
@@ -492,7 +500,7 @@ def _compare(function: str, symbol: str, a: Any, b: Any) -> Tensor:
         if a.backend != b.backend:
             raise backend.BackendError(backend.mixed_message(function, (a.data, b.data)))
     xp = _library(a, b)
-    result = getattr(xp, symbol)(getattr(a, "data", a), getattr(b, "data", b))
+    result = getattr(xp, symbol)(_array(a), _array(b))
     return Tensor(xp.asarray(result))
 
 
@@ -529,7 +537,8 @@ def ge(input: Tensor, other: Tensor | float) -> Tensor:
 def logical_not(input: Tensor) -> Tensor:
     """True where `input` is zero or False."""
     t = check_tensor("logical_not", "input", input)
-    return Tensor(_library(t).logical_not(t.data))
+    xp = _library(t)
+    return Tensor(xp.asarray(xp.logical_not(t.data)))
 
 
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
@@ -544,9 +553,11 @@ def logical_or(input: Tensor, other: Tensor) -> Tensor:
 
 def isnan(input: Tensor) -> Tensor:
     """True where `input` is not a number."""
-    return Tensor(_library(input).isnan(input.data))
+    xp = _library(check_tensor("isnan", "input", input))
+    return Tensor(xp.asarray(xp.isnan(input.data)))
 
 
 def isfinite(input: Tensor) -> Tensor:
     """True where `input` is neither NaN nor infinite."""
-    return Tensor(_library(input).isfinite(input.data))
+    xp = _library(check_tensor("isfinite", "input", input))
+    return Tensor(xp.asarray(xp.isfinite(input.data)))

@@ -24,6 +24,7 @@ from ..kernels import windows
 from ..kernels.windows import Window
 from ._arguments import check_float, check_same_dtype, pair
 from .reductions import sum
+from .shape import pad
 
 
 class Conv2d(Function):
@@ -33,12 +34,12 @@ class Conv2d(Function):
     (Dumoulin & Visin 2016, §2)
     """
 
-    def __init__(self, window: Window, groups: int = 1) -> None:
-        self.window, self.groups = window, groups
+    def __init__(self, window: Window, groups: int = 1, places: Any = None) -> None:
+        self.window, self.groups, self.places = window, groups, places
 
     def forward(self, xp, x, w, b):
         self.save(x, w)
-        return kernel.conv2d(xp, x, w, b, self.window, self.groups)
+        return kernel.conv2d(xp, x, w, b, self.window, self.groups, self.places)
 
     def backward(self, grad):
         x, w = self.saved
@@ -71,7 +72,7 @@ class Conv2dInputGrad(Function):
         g, w = self.saved
         need_g, need_w, need_b = self.needs_input_grad
         return (
-            Conv2d(self.window, self.groups)(grad, w, None) if need_g else None,
+            Conv2d(self.window, self.groups, g.shape[2:])(grad, w, None) if need_g else None,
             Conv2dWeightGrad(self.window, self.groups)(grad, g) if need_w else None,
             sum(grad, (0, 2, 3)) if need_b else None,
         )
@@ -93,7 +94,7 @@ class Conv2dWeightGrad(Function):
         dx = Conv2dInputGrad(x.shape[2:], self.window, self.groups)
         return (
             dx(g, grad, None) if need_x else None,
-            Conv2d(self.window, self.groups)(x, grad, None) if need_g else None,
+            Conv2d(self.window, self.groups, g.shape[2:])(x, grad, None) if need_g else None,
         )
 
 
@@ -110,8 +111,8 @@ class Conv2dGrads(Function):
     def backward(self, grad_dx, grad_dw):
         g, x, w = self.saved
         need_g, need_x, need_w = self.needs_input_grad
-        conv = Conv2d(self.window, self.groups)
-        conv_too = Conv2d(self.window, self.groups)
+        conv = Conv2d(self.window, self.groups, g.shape[2:])
+        conv_too = Conv2d(self.window, self.groups, g.shape[2:])
         to_x = Conv2dInputGrad(x.shape[2:], self.window, self.groups)
         to_w = Conv2dWeightGrad(self.window, self.groups)
         return (
@@ -145,7 +146,7 @@ def conv2d(
     """
     x, w = _checked("conv2d", input, weight, bias, groups, axes=2)
     kernel_size = w.shape[2:]
-    padding = _padding("conv2d", padding, kernel_size, stride, dilation)
+    x, padding = _same_padding("conv2d", x, padding, kernel_size, stride, dilation)
     window = _window("conv2d", kernel_size, stride, padding, dilation)
     if x.shape[-3] != w.shape[1] * groups:
         raise ValueError(
@@ -274,26 +275,31 @@ def _window(function: str, kernel_size: Any, stride: Any, padding: Any, dilation
     )
 
 
-def _padding(function: str, padding: Any, kernel_size: Any, stride: Any, dilation: Any) -> Any:
+def _same_padding(
+    function: str, x: Tensor, padding: Any, kernel_size: Any, stride: Any, dilation: Any
+) -> tuple[Tensor, Any]:
+    """(x, padding) with the words 'valid' and 'same' turned into numbers.
+
+    'same' needs d(k−1) more elements each way; an odd one goes to the far side, by padding x first.
+    """
     if not isinstance(padding, str):
-        return padding
+        return x, padding
     if padding == "valid":
-        return 0
+        return x, 0
     if padding != "same":
         raise ValueError(
             f"{function}: padding must be a number, 'valid' or 'same', got {padding!r}"
         )
     d, s = pair(function, "dilation", dilation), pair(function, "stride", stride)
+    if s != (1, 1):
+        raise ValueError(f"{function}: padding='same' needs stride 1, got stride {s}")
     total = [step * (k - 1) for step, k in zip(d, kernel_size, strict=True)]
-    if s != (1, 1) or any(t % 2 for t in total):
-        raise ValueError(
-            f"{function}: padding='same' needs stride 1 and an odd kernel "
-            f"(stride {s}, kernel {tuple(kernel_size)}, dilation {d}); pad with F.pad first"
-        )
-    return tuple(t // 2 for t in total)
+    if any(t % 2 for t in total):
+        x = pad(x, (0, total[1] % 2, 0, total[0] % 2))
+    return x, tuple(t // 2 for t in total)
 
 
-# ----------------------------------------------------------------------------- the columns themselves
+# ------------------------------------------------------------------------- the columns themselves
 
 
 class Unfold(Function):

@@ -77,16 +77,53 @@ def cross_entropy(
 ) -> Tensor:
     """−w[t]·ln softmax(x)[t]: `log_softmax` over the classes, then `nll_loss`.
 
-    input   scores (N, C) or (N, C, …), any real numbers; target as for `nll_loss`
+    input   scores (N, C) or (N, C, …), any real numbers
+    target  as for `nll_loss`, or a probability for every class, in the shape of the input
     label_smoothing ε: the wanted distribution is 1 − ε on the target plus ε/C on every class
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(
             f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}"
         )
+    if isinstance(target, Tensor) and target.is_floating_point():
+        return _probability_loss(input, target, weight, reduction, label_smoothing)
     return _class_loss(
         "cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing, True
     )
+
+
+def _probability_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
+) -> Tensor:
+    """−Σ w·t·ln softmax(x) over the classes, t a distribution; the mean is over samples."""
+    x, t = check_float("cross_entropy", "input", input), target
+    check_reduction("cross_entropy", reduction)
+    check_same_dtype("cross_entropy", x, target=t, weight=weight)
+    if x.shape != t.shape or x.ndim == 0:
+        raise ValueError(
+            f"cross_entropy: a floating-point target holds a probability for every class and must "
+            f"have the input's shape {x.shape}, got {t.shape}; class numbers must be integers: "
+            "convert them with .long()"
+        )
+    axis = 0 if x.ndim == 1 else 1
+    classes = x.shape[axis]
+    if smoothing:
+        t = t * (1 - smoothing) + smoothing / classes
+    log_p = log_softmax(x, axis)
+    if weight is not None:
+        log_p = log_p * _class_weights(weight, x)
+    loss = -sum(log_p * t, axis)
+    return _reduce(loss, reduction)  # the mean is over samples, whatever the weights, as in PyTorch
+
+
+def _class_weights(weight: Tensor, x: Tensor) -> Tensor:
+    """(C,) as (1, C, 1, …) beside x (N, C, …), or as it is beside x (C,)."""
+    classes = x.shape[0 if x.ndim == 1 else 1]
+    if weight.shape != (classes,):
+        raise ValueError(
+            f"cross_entropy: weight must have one element a class ({classes}), got {weight.shape}"
+        )
+    return weight if x.ndim == 1 else weight.reshape((1, -1) + (1,) * (x.ndim - 2))
 
 
 def _class_loss(

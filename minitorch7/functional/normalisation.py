@@ -79,7 +79,7 @@ class BatchNormGrad(Function):
     def backward(self, u, v, w):
         g, x, gamma = self.saved
         axes = tuple(i for i in range(x.ndim) if i != 1)
-        count = x.numel() // x.shape[1]
+        count = max(x.numel() // x.shape[1], 1)
         gamma, v, w = (_by_channel(t, x.ndim) for t in (gamma, v, w))
         x_hat, s = standardised(x, axes, self.eps)
 
@@ -139,7 +139,7 @@ def batch_norm(
     if not training:
         return _with_running_statistics(x, running_mean, running_var, weight, bias, eps)
     count = x.numel() // channels if channels else 0
-    if count <= 1:
+    if count == 1:
         raise ValueError(
             f"batch_norm: needs more than one value per channel while training, got {x.shape}: "
             "one value has no variance. Use a larger batch, or eval mode"
@@ -151,9 +151,10 @@ def batch_norm(
         Tensor(xp.ones(channels, dtype=x.dtype)) if weight is None else weight,
         Tensor(xp.zeros(channels, dtype=x.dtype)) if bias is None else bias,
     )
-    mu, variance = function.batch
-    _move(running_mean, mu, momentum)
-    _move(running_var, variance * (count / (count - 1)), momentum)
+    if count:
+        mu, variance = function.batch
+        _move(running_mean, mu, momentum)
+        _move(running_var, variance * (count / (count - 1)), momentum)
     return y
 
 

@@ -89,7 +89,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias.shape != w.shape[:1]:
         raise ValueError(f"linear: bias must have shape {w.shape[:1]}, got {bias.shape}")
-    rows = x if x.ndim <= 2 else x.reshape(-1, x.shape[-1])  # one 2-D product, not many
+    rows = x if x.ndim <= 2 else x.flatten(0, -2)  # one 2-D product, not many
     y = matmul(rows, w.mT)
     y = y if bias is None else y + bias
     return y if x.ndim <= 2 else y.reshape(*x.shape[:-1], w.shape[0])

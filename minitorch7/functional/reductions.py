@@ -46,12 +46,12 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 
 def var(input: Tensor, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """The variance Σ(x − x̄)²/(n − correction) over `dim`; correction 1 is the unbiased one."""
+    """The variance Σ(x − x̄)²/max(0, n − correction) over `dim`; correction 1 is unbiased."""
     t = check_float("var", "input", input)
     axes = axes_of("var", dim, t.ndim)
     centred = t - mean(t, axes, keepdim=True)
     left = _count(t, axes) - correction
-    return mul(Sum(axes, keepdim)(centred * centred), 1 / left if left > 0 else float("nan"))
+    return mul(Sum(axes, keepdim)(centred * centred), 1 / left if left > 0 else float("inf"))
 
 
 def std(input: Tensor, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:

@@ -79,11 +79,22 @@ def interpolate(
     for axis, out, step in zip((2, 3), sizes, steps, strict=True):
         n = x.shape[axis]
         if mode == "nearest":
-            source = np.minimum(np.floor(np.arange(out) * step).astype(np.int64), n - 1)
+            source = _nearest_places(n, out, None if scale_factor is None else step)
             x = IndexSelect(axis, backend.library(x.backend).asarray(source))(x)
         else:
             x = along_axis(x, _bilinear_matrix(n, out, step, bool(align_corners)), axis)
     return x
+
+
+def _nearest_places(n: int, out: int, step: float | None) -> np.ndarray:
+    """Which input element each output element copies: ⌊i·n/out⌋, or ⌊i·step⌋ for a given factor.
+
+    The first is computed in whole numbers. PyTorch rounds n/out to float32 first, and for a few
+    pairs of sizes picks the element before.
+    """
+    if step is None:
+        return np.arange(out) * n // out
+    return np.minimum(np.floor(np.arange(out) * step).astype(np.int64), n - 1)
 
 
 def _sizes_and_steps(

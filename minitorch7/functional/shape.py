@@ -78,7 +78,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     for n in wanted:
         count *= n if n != -1 else 1
     unknown = wanted.count(-1)
-    fits = t.numel() % count == 0 if unknown == 1 and count else count == t.numel()
+    fits = count > 0 and t.numel() % count == 0 if unknown else count == t.numel()
     if unknown > 1 or min(wanted, default=0) < -1 or not fits:
         raise ValueError(
             f"reshape: {t.shape} has {t.numel()} elements and cannot take the shape {wanted} "

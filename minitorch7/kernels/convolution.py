@@ -32,19 +32,31 @@ import numpy as np
 
 from .windows import Window, batch_first, batch_last, col2im, im2col
 
-BLOCK_BYTES = 512 * 1024  # half of a common second-level cache: the rest is for the operands
+BLOCK_BYTES = 1024 * 1024  # about a second-level cache
 
 
-def conv2d(xp: Any, x: Any, w: Any, bias: Any, window: Window, groups: int) -> Any:
-    """x (N, C, H, W), w (O, C/groups, kh, kw), bias (O,) or None → y (N, O, oh, ow)."""
+def conv2d(
+    xp: Any,
+    x: Any,
+    w: Any,
+    bias: Any,
+    window: Window,
+    groups: int,
+    places: tuple[int, int] | None = None,
+) -> Any:
+    """x (N, C, H, W), w (O, C/groups, kh, kw), bias (O,) or None → y (N, O, oh, ow).
+
+    places  (oh, ow); as many as fit by default. Fewer, or more (which see only padding), come up
+            in the gradients of a transposed convolution with output_padding.
+    """
     x = batch_last(xp, x)
-    channels, height, width, batch = x.shape
-    oh, ow = window.output_size((height, width))
+    batch = x.shape[3]
+    oh, ow = window.output_size(x.shape[1:3]) if places is None else places
     weights = w.reshape(groups, w.shape[0] // groups, -1)  # (G, O/G, C/G·kh·kw)
     y = xp.empty((w.shape[0], oh, ow, batch), dtype=x.dtype)
     by_group = y.reshape(groups, weights.shape[1], -1)
     for rows, memory in _row_blocks(xp, x, window, oh, ow):
-        col = _columns(xp, x, window, rows, memory).reshape(groups, weights.shape[2], -1)
+        col = _columns(xp, x, window, rows, ow, memory).reshape(groups, weights.shape[2], -1)
         part = by_group[:, :, rows.start * ow * batch : rows.stop * ow * batch]
         _product(xp, weights, col, part)
         if bias is not None:
@@ -58,7 +70,7 @@ def conv2d_input_grad(
     """dy (N, O, oh, ow), w (O, C/groups, kh, kw) → dx (N, C, *size): a transposed convolution."""
     turned = _turned_window(window)
     if turned is not None:
-        return conv2d(xp, g, _turned_weights(w, groups), None, turned, groups)
+        return conv2d(xp, g, _turned_weights(w, groups), None, turned, groups, size)
     g = batch_last(xp, g)
     outputs, oh, ow, batch = g.shape
     weights = w.reshape(groups, outputs // groups, -1)
@@ -82,7 +94,7 @@ def conv2d_weight_grad(xp: Any, x: Any, g: Any, window: Window, groups: int) -> 
     taps = channels // groups * window.kernel[0] * window.kernel[1]
     dw = xp.zeros((groups, outputs // groups, taps), dtype=x.dtype)
     for rows, memory in _row_blocks(xp, x, window, oh, ow):
-        col = _columns(xp, x, window, rows, memory).reshape(groups, taps, -1)
+        col = _columns(xp, x, window, rows, ow, memory).reshape(groups, taps, -1)
         part = by_group[:, :, rows.start * ow * batch : rows.stop * ow * batch]
         dw += _transposed_product(xp, part, col)
     return dw.reshape(outputs, channels // groups, *window.kernel)
@@ -113,7 +125,7 @@ def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -
     x_groups = x.reshape(groups, channels // groups, -1)
     dx_groups = dx.reshape(x_groups.shape)
     for rows, memory in _row_blocks(xp, g, turned, height, width):
-        col = _columns(xp, g, turned, rows, memory).reshape(groups, weights.shape[2], -1)
+        col = _columns(xp, g, turned, rows, width, memory).reshape(groups, weights.shape[2], -1)
         part = slice(rows.start * width * batch, rows.stop * width * batch)
         _product(xp, weights, col, dx_groups[:, :, part])
         dw += _transposed_product(xp, x_groups[:, :, part], col)
@@ -150,9 +162,7 @@ def _row_blocks(xp: Any, x: Any, window: Window, oh: int, ow: int) -> Iterator[t
             yield range(oh), None
         return
     step = max(1, BLOCK_BYTES // row_bytes)
-    memory = None
-    if not _is_pointwise(window):
-        memory = xp.empty(step * row_bytes // x.itemsize, dtype=x.dtype)
+    memory = xp.empty(step * row_bytes // x.itemsize, dtype=x.dtype)
     for start in range(0, oh, step):
         yield range(start, min(start + step, oh)), memory
 
@@ -162,11 +172,11 @@ def _is_pointwise(window: Window) -> bool:
     return window.kernel == (1, 1) and window.stride == (1, 1) and window.padding == (0, 0)
 
 
-def _columns(xp: Any, x: Any, window: Window, rows: range, memory: Any) -> Any:
+def _columns(xp: Any, x: Any, window: Window, rows: range, ow: int, memory: Any) -> Any:
     """im2col, but for a 1×1 convolution the picture's own rows."""
-    if _is_pointwise(window):
+    if _is_pointwise(window) and ow == x.shape[2] and rows.stop <= x.shape[1]:
         return x if len(rows) == x.shape[1] else xp.ascontiguousarray(x[:, rows.start : rows.stop])
-    return im2col(xp, x, window, rows, memory)
+    return im2col(xp, x, window, rows, ow, memory)
 
 
 def _workspace(xp: Any, memory: Any, shape: tuple[int, ...], dtype: Any) -> Any:

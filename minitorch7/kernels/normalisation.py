@@ -37,7 +37,7 @@ def standardise(xp: Any, x: Any, eps: float) -> tuple[Any, Any, Any, Any]:
     The variance is the biased one, of the already centred values: E[x²] − E[x]² would lose every
     digit where the mean is large beside the spread.
     """
-    m = x.shape[1]
+    m = max(x.shape[1], 1)  # rows of nothing have mean and variance 0
     mean = xp.sum(x, axis=1, keepdims=True) * (1 / m)
     centred = x - mean
     variance = row_dots(xp, centred, centred) * (1 / m)
@@ -54,7 +54,7 @@ def standardise_grad(xp: Any, g: Any, x: Any, mean: Any, inverse: Any, scale: An
     The two means are how the mean and the deviation, which depend on every x, answer. Returns
     (dx, Σ g·x̂, Σ g), the sums being the gradients of a scale and a shift that follow.
     """
-    m = x.shape[1]
+    m = max(x.shape[1], 1)
     out = x - mean
     out *= inverse  # x̂
     sum_g = xp.sum(g, axis=1, keepdims=True)

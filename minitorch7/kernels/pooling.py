@@ -23,7 +23,7 @@ def max_pool2d(xp: Any, x: Any, window: Window, out_size: tuple[int, int]) -> tu
         if not (i.stop and j.stop):
             continue
         best, candidate = y[:, i, j], x[:, r, c]
-        wins = (candidate > best) | ~seen[:, i, j]
+        wins = (candidate > best) | (candidate != candidate) | ~seen[:, i, j]  # NaN wins
         taps[:, i, j] = xp.where(wins, xp.asarray(number, dtype=taps.dtype), taps[:, i, j])
         y[:, i, j] = xp.maximum(best, candidate)
         seen[:, i, j] = True

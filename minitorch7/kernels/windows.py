@@ -14,6 +14,7 @@ operations keep the order by themselves.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 
@@ -71,6 +72,7 @@ def reach(n: int, tap: int, stride: int, padding: int, dilation: int, places: ra
     )
 
 
+@functools.lru_cache(4096)  # a training step asks for the same few hundred again and again
 def tap_slices(
     window: Window, size: tuple[int, int], tap: tuple[int, int], rows: range, columns: range
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
@@ -90,18 +92,27 @@ def tap_slices(
     return (down.places, across.places), (down.source, across.source)
 
 
-def im2col(xp: Any, x: Any, window: Window, rows: range | None = None, out: Any = None) -> Any:
+def im2col(
+    xp: Any,
+    x: Any,
+    window: Window,
+    rows: range | None = None,
+    ow: int | None = None,
+    out: Any = None,
+) -> Any:
     """Lay the windows' contents out as columns:  (C, H, W, N) → (C, kh, kw, rows, ow, N).
 
     col[c, u, v, i, j, n] = x[c, i·s + u·d − p, j·s + v·d − p, n], and 0 outside the picture.
     Flattened to (C·kh·kw, rows·ow·N), each column is what one window saw.
 
     rows  the output rows to lay out; all of them by default
+    ow    how many output columns; as many as fit by default
     out   memory to use, at least as large as the result
     """
     channels, *size, batch = x.shape
-    oh, ow = window.output_size(tuple(size))
-    rows = range(oh) if rows is None else rows
+    fitting = window.output_size(tuple(size))
+    rows = range(fitting[0]) if rows is None else rows
+    ow = fitting[1] if ow is None else ow
     shape = (channels, *window.kernel, len(rows), ow, batch)
     col = xp.empty(shape, dtype=x.dtype) if out is None else out[: _count(shape)].reshape(shape)
     for u, v in window.taps():

@@ -231,7 +231,9 @@ class Module:
                 f"load_state_dict: the values are another model's: {type(self).__name__} misses "
                 f"{_first(missing)} and does not know {_first(unexpected)}"
             )
-        arrays = {k: getattr(v, "data", v) for k, v in state_dict.items() if k in own}
+        arrays = {
+            k: v.data if isinstance(v, Tensor) else v for k, v in state_dict.items() if k in own
+        }
         wrong = [
             f"{k} {tuple(a.shape)} for {own[k].shape}"
             for k, a in arrays.items()

@@ -109,7 +109,7 @@ class Optimizer:
             self.state[p] = {k: self._restored(p, k, v) for k, v in kept.items()}
 
     def _restored(self, p: Tensor, name: str, value: Any) -> Any:
-        value = getattr(value, "data", value)
+        value = value.data if isinstance(value, Tensor) else value
         if not backend.is_array(value):
             return value
         if tuple(value.shape) != p.shape:

@@ -18,6 +18,7 @@ examples = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+many = settings(examples, max_examples=40)  # for arguments that interact: windows, paddings
 
 rngs = st.builds(np.random.default_rng, st.integers(0, 2**32 - 1))
 few = st.integers(0, 3)

@@ -80,6 +80,16 @@ def div(input, other):
     return each(lambda a, b: a / b, input, other)
 
 
+def floor_divide(input, other):
+    """y = ⌊a/b⌋"""
+    return each(lambda a, b: math.floor(a / b), input, other)
+
+
+def trunc_divide(input, other):
+    """y = a/b without its fraction"""
+    return each(lambda a, b: math.trunc(a / b), input, other)
+
+
 def pow(input, exponent):
     """y = aᵇ"""
     return each(lambda a, b: a**b, input, exponent)

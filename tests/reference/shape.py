@@ -75,6 +75,17 @@ def expand(input, shape):
     return y
 
 
+def sum_to(input, shape):
+    """y[i or 0, ...] += x[..., i, ...]: expand's transpose, from x's shape back to `shape`"""
+    new = input.ndim - len(shape)
+    y = np.zeros(shape, input.dtype)
+    for place in np.ndindex(input.shape):
+        y[tuple(0 if n == 1 else at for at, n in zip(place[new:], shape, strict=True))] += input[
+            place
+        ]
+    return y
+
+
 def repeat(input, sizes):
     """y[i, j, ...] = x[i mod n, j mod m, ...]: the whole array laid out sizes[axis] times"""
     x = input.reshape((1,) * (len(sizes) - input.ndim) + input.shape)

@@ -1,0 +1,77 @@
+"""What every lesson needs and no lesson is about: flags, pictures, published figures, digits."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import minitorch7 as mt
+from minitorch7 import plot
+from minitorch7.data import DataNotFound, ImageList, drawn_digits, mnist
+
+
+def in_notebook() -> bool:
+    """Whether the lesson runs inside IPython or Jupyter, where there is no command line."""
+    return "ipykernel" in sys.modules or hasattr(sys, "ps1")
+
+
+def options_of(doc: str, out: str) -> argparse.Namespace:
+    """The flags that all lessons share, parsed; the defaults in a notebook.
+
+    doc  the lesson's own first lines, shown by --help;  out  the default folder for pictures
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backend", choices=["numpy", "cupy"], help="processor or NVIDIA GPU")
+    parser.add_argument("--data", metavar="DIR", help="folder with the data set")
+    parser.add_argument("--out", default=out, metavar="DIR", help=f"pictures ({out})")
+    parser.add_argument("--epochs", type=int, metavar="N", help="at most N epochs a fit")
+    parser.add_argument("--quick", action="store_true", help="a taste, in about a minute")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and batches (0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads for products")
+    parser.add_argument(
+        "--restart", action="store_true", help="train anew, also what was trained before"
+    )
+    options = parser.parse_args([] if in_notebook() else None)
+    if options.epochs is not None and options.epochs < 1:
+        parser.error(f"--epochs must be at least 1, got {options.epochs}")
+    if options.seed < 0:
+        parser.error(f"--seed must be at least 0, got {options.seed}")
+    if options.backend:
+        try:
+            mt.use(options.backend)
+        except mt.BackendError as error:
+            parser.error(str(error))
+    if options.threads:
+        mt.set_num_threads(options.threads)
+    options.out = Path(options.out)
+    mt.manual_seed(options.seed)
+    return options
+
+
+def show(figure: Any, options: argparse.Namespace, name: str) -> Any:
+    """Save a picture under --out and say where; a notebook shows what is returned."""
+    path = plot.save(figure, options.out / f"{name}.png")
+    print(f"picture: {path}")
+    return figure
+
+
+def digits(options: argparse.Namespace) -> ImageList:
+    """MNIST where it is found or can be fetched; else digits drawn with Pillow's font."""
+    try:
+        return mnist(options.data)
+    except DataNotFound as error:
+        if options.data is not None:
+            raise SystemExit(str(error)) from None
+        print("MNIST was neither found nor fetched: training on drawn digits instead.")
+        return drawn_digits()
+
+
+def beside_published(name: str, accuracy: float, published: list[tuple[str, float]]) -> None:
+    """Print one accuracy and, under it, what others printed for the same network."""
+    print(f"{name}: accuracy {accuracy:.4f}, {100 * (1 - accuracy):.2f} % wrong")
+    for source, figure in published:
+        print(f"    {source}: {figure:.4f}")

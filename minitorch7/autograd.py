@@ -407,7 +407,8 @@ class Function:
             [recording and isinstance(t, Tensor) and t.requires_grad for t in inputs]
         )
         self._to_save: tuple[Any, ...] = ()
-        raw = self.forward(xp, *arrays)
+        with np.errstate(all="ignore"):  # as on a GPU, NaN and infinity are values, not warnings
+            raw = self.forward(xp, *arrays)
         several = isinstance(raw, tuple)
         results = [_as_array(xp, r) for r in (raw if several else (raw,))]
         outputs = [Tensor(array) for array in results]
@@ -479,7 +480,7 @@ class Function:
                     "forward and backward); run forward again, or change a clone"
                 )
             return kept.tensor
-        if kept.output is None and not backend.is_array(kept.value):
+        if kept.value is None or type(kept.value) in (int, float, bool):
             return kept.value
         restored = Tensor(_as_array(backend.library(self.output_like[0][2]), kept.value))
         if kept.output is not None and restored.data.dtype.kind == "f":

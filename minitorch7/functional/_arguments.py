@@ -152,8 +152,11 @@ def axis_of(function: str, dim: Any, ndim: int) -> int:
 
 
 def axes_of(function: str, dim: Any, ndim: int) -> tuple[int, ...]:
-    """The axes that `dim` (None for all, an int, or several) names, counted from the front."""
-    if dim is None:
+    """The axes that `dim` (an int, or several) names, counted from the front; None and () name all.
+
+    That () names all is PyTorch's rule for reductions.
+    """
+    if dim is None or (isinstance(dim, Sequence) and not dim):
         return tuple(range(ndim))
     if not isinstance(dim, Sequence):
         return (axis_of(function, dim, ndim),) if ndim else ()

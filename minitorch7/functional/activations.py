@@ -64,7 +64,7 @@ class ELU(Function):
 
     def backward(self, grad):
         (x,) = self.saved
-        below = self.alpha * exp(where(x > 0, 0.0, x))
+        below = self.alpha * exp(where(x >= 0, 0.0, x))
         return grad * where(x > 0, 1.0, below)
 
 

@@ -164,8 +164,14 @@ class Pow(Function):
         need_x, need_p = self.needs_input_grad
         return (
             sum_to(grad * self._slope(x, p), x.shape) if need_x else None,
-            sum_to(grad * x**p * log(where(x == 0, 1.0, x)), p.shape) if need_p else None,
+            sum_to(grad * x**p * self._log(x), p.shape) if need_p else None,
         )
+
+    def _log(self, x: Any) -> Any:
+        """ln x, but 0 for x = 0, where xᵖ·ln x tends to 0."""
+        if is_number(x):
+            return 0.0 if x == 0 else float(np.log(x)) if x > 0 else float("nan")
+        return log(where(x == 0, 1.0, x))
 
     def _slope(self, x: Any, p: Any) -> Any:
         """p·xᵖ⁻¹, and 0 for p = 0, where the formula at x = 0 would be 0·∞."""
@@ -228,18 +234,19 @@ def neg(input: Tensor) -> Tensor:
 
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """input to the power exponent, broadcast."""
-    if isinstance(exponent, Tensor) and not isinstance(input, Tensor):
-        return (
-            exp(exponent * float(np.log(input)))
-            if input > 0
-            else Pow()(*pair_of_operands("pow", input, exponent))
-        )
     a, b = pair_of_operands("pow", input, exponent)
-    if a.dtype.kind != "f" and is_number(b) and b < 0:
+    t = a if isinstance(a, Tensor) else b
+    if t.dtype.kind == "b":  # NumPy would answer in int8
+        return Tensor(_library(t).asarray(_array(a) | ~_as_bool(b)))
+    if t.dtype.kind != "f" and is_number(b) and b < 0:
         raise TypeError(
             f"pow: integers cannot be raised to the negative power {b}; use input.float()"
         )
     return Pow()(a, b)
+
+
+def _as_bool(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else np.bool_(value)
 
 
 # ----------------------------------------------------------------------- one argument, one formula
@@ -378,8 +385,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise ValueError("clamp: give min, max or both")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
-        t = t if min is None else maximum(t, _like(min, t))
-        return t if max is None else minimum(t, _like(max, t))
+        t = t if min is None else where(t < min, min, t)
+        return t if max is None else where(t > max, max, t)
     if t.dtype.kind != "f" and (isinstance(min, float) or isinstance(max, float)):
         t = as_float("clamp", t)
     return Clamp(min, max)(t)
@@ -408,23 +415,27 @@ class Where(Function):
 
 
 class Extreme(Function):
-    """y = max(a, b) or min(a, b);  dy goes to the one chosen, half to each at a tie"""
+    """y = max(a, b) or min(a, b);  dy goes to the one chosen, half to each at a tie
+
+    Beside a NaN neither is the smaller, and both receive dy: PyTorch's rule.
+    """
 
     def __init__(self, largest: bool) -> None:
         self.largest = largest
 
     def forward(self, xp, a, b):
         self.shapes = a.shape, b.shape
-        wins = a > b if self.largest else a < b
-        self.save(wins.astype(a.dtype) + (a == b).astype(a.dtype) * 0.5)
+        a_loses, b_loses = (a < b, a > b) if self.largest else (a > b, a < b)
+        half = (a == b).astype(a.dtype) * 0.5
+        self.save(1 - a_loses.astype(a.dtype) - half, 1 - b_loses.astype(a.dtype) - half)
         return (xp.maximum if self.largest else xp.minimum)(a, b)
 
     def backward(self, grad):
-        (share,) = self.saved
+        share_a, share_b = self.saved
         need_a, need_b = self.needs_input_grad
         return (
-            sum_to(grad * share, self.shapes[0]) if need_a else None,
-            sum_to(grad * (1 - share), self.shapes[1]) if need_b else None,
+            sum_to(grad * share_a, self.shapes[0]) if need_a else None,
+            sum_to(grad * share_b, self.shapes[1]) if need_b else None,
         )
 
 
@@ -470,12 +481,6 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
 def _two_tensors(function: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     a, b = check_tensor(function, "input", a), check_tensor(function, "other", b)
     return pair_of_operands(function, a, b)
-
-
-def _like(value: Any, t: Tensor) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
-    return Tensor(backend.library(t.backend).full((), value, dtype=t.dtype))
 
 
 def _array(value: Any) -> Any:

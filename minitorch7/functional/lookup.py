@@ -119,7 +119,8 @@ def index(input: Tensor, where: Any) -> Tensor:
     prepared = tuple(_index_item(xp, t, item) for item in items)
     if t.backend == "numpy":
         indexing.check_index(t.shape, prepared)
-    return Index(prepared)(t)
+    first, rest = indexing.integers_first(prepared)
+    return Index(prepared)(t) if first is None else Index(rest)(Index(first)(t))
 
 
 def _index_item(xp: Any, t: Tensor, item: Any) -> Any:

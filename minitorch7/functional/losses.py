@@ -8,7 +8,7 @@ from .. import backend
 from ..autograd import Function, Tensor
 from ._arguments import check_float, check_reduction, check_same_dtype, check_tensor
 from .activations import softplus
-from .arithmetic import abs, broadcast_to, where
+from .arithmetic import abs, where
 from .reductions import log_softmax, mean, sum
 
 
@@ -155,20 +155,25 @@ def _class_loss(
     xp = backend.library(x.backend)
     ignored = t.data == ignore_index
     safe = xp.where(ignored, xp.zeros_like(t.data), t.data)
-    counts = Tensor(xp.where(ignored, 0, 1).astype(x.dtype))  # (N, …): 1, or 0 where ignored
-    if weight is not None:
-        shape = (1, -1) + (1,) * (x.ndim - 2)
-        weights = Pick(safe)(broadcast_to(weight.reshape(shape), x.shape))
-        counts = counts * weights
-    loss = -Pick(safe)(log_p) * counts
+    counts = xp.where(ignored, 0, 1).astype(x.dtype)  # (N, …): how much each place counts
+    shares = counts if weight is None else counts * xp.take(weight.data, safe)
+    total = xp.sum(shares)
+    if reduction == "mean":
+        # A place that counts for nothing has share 0 even where all do, and so a gradient of 0;
+        # the mean of nothing is then NaN by the term added at the end.
+        divisor = xp.where(total == 0, xp.ones_like(total), total)
+        shares, counts = shares / divisor, counts / divisor
+    loss = -Pick(safe)(log_p) * Tensor(shares)
     if smoothing:
-        kept = Tensor(xp.where(ignored, 0, 1).astype(x.dtype))
-        weighted = log_p if weight is None else log_p * weight.reshape(shape)
-        every = -sum(weighted, 1) * kept
+        weighted = log_p if weight is None else log_p * _class_weights(weight.detach(), x)
+        every = -sum(weighted, 1) * Tensor(counts)
         loss = loss * (1 - smoothing) + every * (smoothing / x.shape[1])
     if reduction == "none":
         return loss
-    return sum(loss) / sum(counts) if reduction == "mean" else sum(loss)
+    if reduction == "sum":
+        return sum(loss)
+    nothing = xp.where(total == 0, xp.full_like(total, float("nan")), xp.zeros_like(total))
+    return sum(loss) + Tensor(xp.asarray(nothing))
 
 
 def _check_classes(

@@ -131,7 +131,7 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
 
     One letter an axis; letters absent from the output are summed over; without ``->`` the output
     has the letters that occur once, in alphabetical order; ``...`` stands for leading axes; a
-    letter repeated within one operand takes its diagonal.
+    letter repeated within one operand takes its diagonal; lengths of 1 are stretched.
     """
     if len(operands) == 1 and isinstance(operands[0], Sequence):
         operands = tuple(operands[0])
@@ -148,6 +148,10 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
             f"einsum: {equation!r}: the output {output!r} must use each letter once, and only "
             "letters of the operands"
         )
+    tensors = [
+        broadcast_to(t, tuple(lengths[s] for s in letters))
+        for letters, t in zip(inputs, tensors, strict=True)
+    ]
     inputs, tensors = _without_diagonals(inputs, tensors)
     return Einsum(inputs, output)(*tensors)
 
@@ -182,7 +186,10 @@ def _lengths(equation: str, inputs: list[str], tensors: list[Tensor]) -> dict[st
     lengths: dict[str, int] = {}
     for letters, t in zip(inputs, tensors, strict=True):
         for letter, n in zip(letters, t.shape, strict=True):
-            if lengths.setdefault(letter, n) != n:
+            known = lengths.setdefault(letter, n)
+            if known == 1:
+                lengths[letter] = n
+            elif n not in (1, known):
                 raise ValueError(
                     f"einsum: {equation!r}: letter {letter!r} stands for both "
                     f"{lengths[letter]} and {n}"

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from .. import backend
 from ..autograd import Function, Tensor
 from ._arguments import as_float, axes_of, axis_of, check_float, check_tensor
-from .arithmetic import broadcast_to, exp, mul, sqrt
+from .arithmetic import broadcast_to, exp, mul, sqrt, where
 from .lookup import gather
-from .shape import flatten, unsqueeze
+from .shape import unsqueeze
 
 
 class Sum(Function):
@@ -25,7 +25,8 @@ class Sum(Function):
     def forward(self, xp, x):
         self.source = x.shape
         self.kept = tuple(1 if i in self.axes else n for i, n in enumerate(x.shape))
-        return xp.sum(x, axis=self.axes, keepdims=self.keepdim)
+        wide = None if x.dtype.kind == "f" else "int64"  # whole numbers of every width add up there
+        return xp.sum(x, axis=self.axes, dtype=wide, keepdims=self.keepdim)
 
     def backward(self, grad):
         return broadcast_to(grad.reshape(self.kept), self.source)
@@ -45,21 +46,48 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     return mul(Sum(axes, keepdim)(t), 1 / n if n else float("nan"))
 
 
+class Var(Function):
+    """y = Σ(x − x̄)²/(n − c) over the axes;  dx = dy·2(x − x̄)/(n − c)
+
+    How x̄ answers to x drops out of the gradient, because Σ(x − x̄) = 0.
+    """
+
+    def __init__(self, axes: tuple[int, ...], left: float) -> None:
+        self.axes, self.left = axes, left
+
+    def forward(self, xp, x):
+        self.save(x)
+        n = _count(x, self.axes)
+        mean = xp.sum(x, axis=self.axes, keepdims=True) * (1 / n if n else float("nan"))
+        squares = xp.sum((x - mean) ** 2, axis=self.axes, keepdims=True)
+        return squares * _over(self.left if self.left > 0 else 0)
+
+    def backward(self, grad):
+        (x,) = self.saved
+        return grad * (2 * _over(self.left)) * (x - mean(x, self.axes, keepdim=True))
+
+
+def _over(n: float) -> float:
+    """1/n, and ∞ for 0."""
+    return 1 / n if n else float("inf")
+
+
 def var(input: Tensor, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:
     """The variance Σ(x − x̄)²/max(0, n − correction) over `dim`; correction 1 is unbiased."""
     t = check_float("var", "input", input)
     axes = axes_of("var", dim, t.ndim)
-    centred = t - mean(t, axes, keepdim=True)
-    left = _count(t, axes) - correction
-    return mul(Sum(axes, keepdim)(centred * centred), 1 / left if left > 0 else float("inf"))
+    y = Var(axes, _count(t, axes) - correction)(t)
+    return y if keepdim else y.reshape(tuple(n for i, n in enumerate(t.shape) if i not in axes))
 
 
 def std(input: Tensor, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """The standard deviation, √var."""
-    return sqrt(var(input, dim, correction=correction, keepdim=keepdim))
+    """The standard deviation, √var; where it is 0 its slope, infinite for √, is taken as 0."""
+    v = var(input, dim, correction=correction, keepdim=keepdim)
+    flat = v.detach() == 0
+    return where(flat, 0.0, sqrt(where(flat, 1.0, v)))
 
 
-def _count(t: Tensor, axes: tuple[int, ...]) -> int:
+def _count(t: Any, axes: tuple[int, ...]) -> int:
     n = 1
     for axis in axes:
         n *= t.shape[axis]
@@ -67,6 +95,23 @@ def _count(t: Tensor, axes: tuple[int, ...]) -> int:
 
 
 # ------------------------------------------------------------------------------------- extremes
+
+
+class Extreme(Function):
+    """y = the largest (or smallest) of all elements;  dx = dy in equal shares to all of those"""
+
+    def __init__(self, which: str) -> None:
+        self.which = which
+
+    def forward(self, xp, x):
+        y = getattr(xp, self.which)(x)
+        chosen = (x == y) | (x != x)  # a NaN is every extreme
+        self.save(chosen / xp.sum(chosen))
+        return y
+
+    def backward(self, grad):
+        (share,) = self.saved
+        return grad * share.to(grad.dtype)
 
 
 class Extremes(NamedTuple):
@@ -79,7 +124,8 @@ class Extremes(NamedTuple):
 def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The largest element, or along `dim` the pair (values, indices).
 
-    The gradient goes to the element at the index: the first of equals.
+    Along `dim` the gradient goes to the element at the index, the first of equals; without `dim`,
+    in equal shares to all that are largest. So it is in PyTorch.
     """
     return _extreme("max", "argmax", input, dim, keepdim)
 
@@ -92,7 +138,9 @@ def min(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 def _extreme(function: str, arg: str, input: Tensor, dim: Any, keepdim: bool) -> Any:
     t = check_tensor(function, "input", input)
     if dim is None:
-        return _extreme(function, arg, flatten(t), 0, False).values
+        if t.numel() == 0:
+            raise ValueError(f"{function}: nothing to choose from in shape {t.shape}")
+        return Extreme(function)(t)
     indices = _arg(function, arg, t, dim, True)
     values = gather(t, axis_of(function, dim, t.ndim), indices)
     if not keepdim:
@@ -216,8 +264,8 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
 
 
 def _log_of_nothing(t: Tensor, axis: int) -> Tensor:
-    shape = t.shape[:axis] + (1,) + t.shape[axis + 1 :]
-    return Tensor(backend.library(t.backend).full(shape, -float("inf"), dtype=t.dtype))
+    """ln 0 = −∞ along an axis of length 0, recorded like any other sum."""
+    return Sum((axis,), True)(t) - float("inf")
 
 
 def softmax(input: Tensor, dim: int) -> Tensor:
@@ -250,7 +298,7 @@ class CumSum(Function):
         self.axis = axis
 
     def forward(self, xp, x):
-        return xp.cumsum(x, axis=self.axis)
+        return xp.cumsum(x, axis=self.axis, dtype=None if x.dtype.kind == "f" else "int64")
 
     def backward(self, grad):
         return CumSum(self.axis)(grad.flip(self.axis)).flip(self.axis)

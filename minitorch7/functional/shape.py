@@ -123,7 +123,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Without the axes of length 1, or without those of `dim` that have length 1."""
     t = check_tensor("squeeze", "input", input)
-    axes = axes_of("squeeze", dim, t.ndim)
+    axes = () if dim == () else axes_of("squeeze", dim, t.ndim)
     return Reshape(tuple(n for i, n in enumerate(t.shape) if not (i in axes and n == 1)))(t)
 
 
@@ -137,7 +137,8 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """In reverse order along each of `dims`."""
     t = check_tensor("flip", "input", input)
-    return Flip(axes_of("flip", _shape_argument("flip", dims), t.ndim))(t)
+    wanted = _shape_argument("flip", dims)
+    return Flip(axes_of("flip", wanted, t.ndim) if wanted else ())(t)
 
 
 # --------------------------------------------------------------------------- more of the elements
@@ -194,8 +195,11 @@ class Cat(Function):
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one after another along `dim`; all other lengths must agree."""
     tensors = _tensor_list("cat", tensors)
-    axis = axis_of("cat", dim, tensors[0].ndim)
-    first = tensors[0].shape
+    first = next((t.shape for t in tensors if t.shape != (0,)), tensors[0].shape)
+    axis = axis_of("cat", dim, len(first))
+    nothing = first[:axis] + (0,) + first[axis + 1 :]
+    # PyTorch lets tensors of shape (0,) stand for nothing, whatever the others' axes
+    tensors = [reshape(t, nothing) if t.shape == (0,) else t for t in tensors]
     for i, t in enumerate(tensors):
         others = t.shape[:axis] + t.shape[axis + 1 :]
         if t.ndim != len(first) or others != first[:axis] + first[axis + 1 :]:
@@ -266,6 +270,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     if chunks < 1:
         raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
     n = t.shape[axis_of("chunk", dim, t.ndim)]
+    if n == 0:
+        return tuple(narrow(t, dim, 0, 0) for _ in range(chunks))
     return split(t, max(1, -(-n // chunks)), dim)
 
 
@@ -323,7 +329,8 @@ def pad(
     for axis, (before, after) in enumerate(widths):
         if before or after:
             places = _mirrored if mode == "reflect" else _held
-            at = places(t.shape[axis], before, after)
+            at = places(t.shape[axis], max(before, 0), max(after, 0))
+            at = at[max(-before, 0) : len(at) - max(-after, 0)]  # negative widths crop
             t = IndexSelect(axis, backend.library(t.backend).asarray(at))(t)
     return t
 
@@ -345,18 +352,17 @@ def _pad_widths(t: Tensor, pad: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _mirrored(n: int, before: int, after: int) -> list[int]:
-    if max(before, after) >= n or min(before, after) < 0:
+    if max(before, after) >= n:
         raise ValueError(
-            f"pad: reflect needs widths from 0 to {n - 1} on an axis of length {n}, "
+            f"pad: reflect needs widths of at most {n - 1} on an axis of length {n}, "
             f"got {(before, after)}"
         )
     return [*range(before, 0, -1), *range(n), *range(n - 2, n - 2 - after, -1)]
 
 
 def _held(n: int, before: int, after: int) -> list[int]:
-    if n == 0 or min(before, after) < 0:
+    if n == 0 and (before or after):
         raise ValueError(
-            f"pad: replicate needs widths of at least 0 on an axis of length at least 1, "
-            f"got {(before, after)} on length {n}"
+            f"pad: replicate has no edge to repeat on an axis of length 0, got {(before, after)}"
         )
     return [0] * before + [*range(n)] + [n - 1] * after

@@ -32,6 +32,28 @@ def along_axis(xp: Any, at: Any, axis: int) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+def integers_first(where: tuple[Any, ...]) -> tuple[Any, Any]:
+    """(index, index) that, one after the other, read `where` as PyTorch does; (None, where) if one.
+
+    NumPy takes plain integers beside index arrays for arrays, and may move their axes to the
+    front: x[0, :, ids] is (ids, :) there. PyTorch selects the integers first: (:, ids).
+    """
+    arrays = any(hasattr(item, "dtype") for item in where)
+    if not arrays or not any(_is_integer(item) for item in where):
+        return None, where
+    first: list[Any] = []
+    for item in where:
+        if _is_integer(item) or item is Ellipsis:
+            first.append(item)
+        else:
+            first.extend([slice(None)] * _axes_used(item))
+    return tuple(first), tuple(item for item in where if not _is_integer(item))
+
+
+def _is_integer(item: Any) -> bool:
+    return isinstance(item, int) and not isinstance(item, bool)
+
+
 def check_index(shape: tuple[int, ...], where: tuple[Any, ...]) -> None:
     """IndexError where a part of the index lies outside its axis, or there are too many parts."""
     used = sum(_axes_used(item) for item in where)

@@ -13,7 +13,10 @@ from .module import Module, Parameter
 
 
 class _BatchNorm(Module):
-    """γ and β for each channel, and the running statistics that evaluation uses."""
+    """γ and β for each channel, and the running statistics that evaluation uses.
+
+    momentum=None makes the running statistics the plain average of all batches.
+    """
 
     axes: tuple[int, ...] = ()
 
@@ -21,7 +24,7 @@ class _BatchNorm(Module):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
@@ -40,8 +43,11 @@ class _BatchNorm(Module):
                 f"{type(self).__name__}: input must have "
                 f"{' or '.join(str(n) for n in self.axes)} axes, got shape {input.shape}"
             )
+        momentum = self.momentum
         if self.training and self.track_running_stats:
             self.num_batches_tracked.data += 1
+            if momentum is None:  # the plain average of all batches so far; reading it waits
+                momentum = 1 / self.num_batches_tracked.item()
         return F.batch_norm(
             input,
             self.running_mean,
@@ -49,7 +55,7 @@ class _BatchNorm(Module):
             self.weight,
             self.bias,
             self.training or not self.track_running_stats,
-            self.momentum,
+            0.0 if momentum is None else momentum,
             self.eps,
         )
 

@@ -241,30 +241,44 @@ class AdamW(Adam):
 # ---------------------------------------------------------------------------------------- clipping
 
 
-def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0
+) -> Tensor:
     """Scale all gradients by min(1, max_norm/‖g‖), ‖g‖ over all of them; returns ‖g‖ as a tensor.
+
+    norm_type  p of the p-norm; float("inf") takes the largest magnitude
 
     The scale is computed where the gradients are: nothing waits for the device.
     """
-    grads = [p.grad for p in parameters if p.grad is not None]
-    if not max_norm > 0:
-        raise ValueError(f"clip_grad_norm_: max_norm must be positive, got {max_norm}")
+    grads = [p.grad for p in _listed(parameters) if p.grad is not None]
+    if not max_norm > 0 or not norm_type > 0:
+        raise ValueError(
+            f"clip_grad_norm_: max_norm and norm_type must be positive, got {max_norm} and "
+            f"{norm_type}"
+        )
     if not grads:
-        raise ValueError("clip_grad_norm_: no parameter has a gradient; call backward first")
+        return Tensor(backend.library(backend.active()).zeros((), dtype=backend.DEFAULT_FLOAT))
     xp = backend.library(grads[0].backend)
-    total = sum((g.data * g.data).sum() for g in grads)
-    norm = xp.sqrt(total)
+    sizes = [xp.abs(g.data) for g in grads]
+    if norm_type == float("inf"):
+        norm = xp.max(xp.stack([xp.asarray(a.max()) for a in sizes]))
+    else:
+        norm = sum((a**norm_type).sum() for a in sizes) ** (1 / norm_type)
     scale = xp.minimum(max_norm / (norm + 1e-6), 1.0)
     for g in grads:
         g.data *= scale.astype(g.dtype)
     return Tensor(xp.asarray(norm))
 
 
-def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
+def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit every element of every gradient to [−clip_value, clip_value]."""
     if not clip_value > 0:
         raise ValueError(f"clip_grad_value_: clip_value must be positive, got {clip_value}")
-    for p in parameters:
+    for p in _listed(parameters):
         if p.grad is not None:
             xp = backend.library(p.backend)
             p.grad.data[...] = xp.clip(p.grad.data, -clip_value, clip_value)

@@ -10,6 +10,7 @@ from . import backend, functional, nn, optim
 from .autograd import (
     Function,
     Tensor,
+    as_tensor,
     detect_anomaly,
     enable_grad,
     grad,

@@ -75,7 +75,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 
     The file appears whole or not at all. OSError, naming the file, where it cannot be written.
     """
-    from .learner.files import write_atomically
+    from .files import write_atomically
 
     path = Path(path)
     if path.suffix.lower() != ".png":
@@ -121,6 +121,7 @@ def image_grid(
     pictures = [_as_picture(np.asarray(image)) for image in images]
     if not pictures:
         raise ValueError("image_grid: there are no images to draw")
+    titles = titles or None  # pictures without labels have an empty list of names
     _check_one_each("image_grid", len(pictures), titles=titles, colors=title_colors, masks=masks)
     rows, cols = _grid_shape(len(pictures), rows, cols)
     if figsize is None:
@@ -311,8 +312,9 @@ def confusion(
     figure, axes = _canvas(1, 1, (side, side))
     ax = axes[0, 0]
     ax.imshow(shown, cmap=cmap)
-    ax.set_xticks(range(len(classes)), [str(c) for c in classes], rotation=90)
-    ax.set_yticks(range(len(classes)), [str(c) for c in classes])
+    names = [str(c) for c in classes]
+    ax.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 3 else 0)
+    ax.set_yticks(range(len(names)), names)
     ax.set_xlabel("Predicted")
     ax.set_ylabel("Actual")
     ax.set_title("Confusion matrix")

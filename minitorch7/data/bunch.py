@@ -12,7 +12,9 @@ from .. import backend
 from ..autograd import Tensor, tensor
 from .errors import DataError, check_count
 from .loader import DataLoader
-from .normalize import Stats, checked_stats, stats_of
+from .normalize import Stats, as_floats, checked_stats, stats_of
+from .pixels import picture_of
+from .transforms import vary
 
 if TYPE_CHECKING:
     from .labels import LabelList, LabelLists
@@ -151,6 +153,22 @@ class DataBunch:
         loader = self.dl(ds_type)
         x, y = loader.batch(loader.epoch)
         return (self.denorm(x) if denorm else x), y
+
+    def one_item(self, item: Any) -> Tensor:
+        """One picture as a batch of one, treated as the validation set is: (1, C, H, W).
+
+        `item` is the path of an image file, a Pillow image, or an array, such as ``ds[i][0]``.
+        """
+        pixels = self.train_ds.x.pixels
+        picture = picture_of(item, pixels.mode, self.label_lists.size)
+        channels = self.train_ds.x.shape()[0]
+        if len(picture) != channels:
+            raise DataError(
+                f"one_item: the model's pictures have {channels} channels, got shape "
+                f"{picture.shape}; an array is (H, W) or (C, H, W)"
+            )
+        x = vary(picture[None], self.valid_ds.tfms, np.random.default_rng(0))
+        return tensor(as_floats(x, self.valid_dl.stats))
 
     def show_batch(
         self,

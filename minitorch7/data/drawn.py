@@ -24,7 +24,7 @@ def drawn_digits(n_train: int = 60_000, n_valid: int = 10_000, seed: int = 0) ->
     """Drawn digits under MNIST's names: ``training/7/00015.png``, ``testing/3/00002.png``.
 
     Grey, 28 x 28, ink 255 on 0, classes as even as the counts allow. One seed draws the same digits
-    with the same release of Pillow. About 6 s for MNIST's 70,000, with a progress bar.
+    with the same release of Pillow. A progress bar shows where it takes more than a second.
     """
     check_count("drawn_digits", "n_train", n_train, least=1)
     check_count("drawn_digits", "n_valid", n_valid, least=1)
@@ -70,7 +70,7 @@ def _draw(glyphs: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> n
 
     # output pixels as offsets from the digit's own place near the middle, in output pixels
     axis = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
-    y, x = axis[:, None] - between(-2.5, 2.5), axis - between(-3, 3)  # (n, SIDE, 1), (n, 1, SIDE)
+    y, x = axis[:, None] - between(-1.5, 1.5), axis - between(-2, 2)  # (n, SIDE, 1), (n, 1, SIDE)
     # one output pixel is GLYPH / SIDE glyph pixels for a digit 17.5 pixels high
     zoom = GLYPH / SIDE
     scale_y, scale_x = zoom / between(0.8, 1.2), zoom / between(0.75, 1.25)

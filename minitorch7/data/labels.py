@@ -144,7 +144,7 @@ class LabelLists:
     def __init__(self, train: LabelList, valid: LabelList, test: LabelList | None = None) -> None:
         self.train, self.valid, self.test = train, valid, test
         self._valid_tfms: list[Transform] = []
-        self._size: tuple[int, int] | None = None
+        self.size: tuple[int, int] | None = None  # that pictures are resized to
 
     @property
     def path(self) -> Path:
@@ -177,8 +177,8 @@ class LabelLists:
             items = type(train).from_files(list(items), self.path, train.pixels.mode)
         if not len(items):
             raise DataError("add_test: the list is empty; a test set needs at least one picture")
-        if self._size is not None:
-            items = items.with_pixels(items.pixels.resized(self._size))
+        if self.size is not None:
+            items = items.with_pixels(items.pixels.resized(self.size))
         self.test = LabelList(items, None, self._valid_tfms)
         return self
 
@@ -206,7 +206,7 @@ class LabelLists:
         return self
 
     def _resize(self, size: tuple[int, int]) -> None:
-        self._size = size
+        self.size = size
         resized: dict[int, Any] = {}  # sets that share pixels go on sharing them
         for part in (self.train, self.valid, self.test):
             if part is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor, tensor
+from ..autograd import Tensor, as_tensor
 from .errors import DataError, check_count
 from .normalize import Stats, as_floats
 from .prefetch import prefetched
@@ -80,13 +80,13 @@ class DataLoader:
         with contextlib.closing(arrays):  # a consumer that leaves early stops the thread
             for x, y in arrays:
                 # here and not in the thread: a GPU's memory is the consumer's business
-                yield tensor(x), None if y is None else tensor(y)
+                yield as_tensor(x), None if y is None else as_tensor(y)
 
     def batch(self, epoch: int = 0, index: int = 0) -> tuple[Tensor, Tensor | None]:
         """Batch `index` of `epoch`, on its own."""
         self._check("batch", epoch, index, len(self) - 1)
         x, y = self.arrays(epoch, index)
-        return tensor(x), None if y is None else tensor(y)
+        return as_tensor(x), None if y is None else as_tensor(y)
 
     # ------------------------------------------------------------------------------------- making
 

@@ -159,14 +159,45 @@ def decode(file: Path, mode: str, size: tuple[int, int] | None = None) -> np.nda
         with Image.open(file) as image:
             pixels = _resize(image.convert(mode), size)
     except FileNotFoundError as error:
-        raise DataError(
-            f"ImageList: {file} is not there any more; list the folder again"
-        ) from error
+        raise DataError(f"ImageList: {file} is not there (any more); check its path") from error
     except Exception as error:  # Pillow's decoders raise a dozen types for a damaged file
         raise DataError(
             f"ImageList: {file} cannot be read as an image ({type(error).__name__}: {error}); "
             "replace the file or delete it"
         ) from error
+    return _channels_first(pixels)
+
+
+def picture_of(item: Any, mode: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """An item of any kind as one picture (C, H, W): uint8, or float32 in [0, 1].
+
+    An item is the path of an image file, a Pillow image, or an array (H, W) or (C, H, W) of uint8
+    in 0..255 or floats in [0, 1]. DataError for anything else.
+    """
+    if isinstance(item, str | Path):
+        return decode(Path(item), mode, size)
+    if hasattr(item, "convert") and hasattr(item, "resize"):
+        return _channels_first(_resize(item.convert(mode), size))
+    if not isinstance(item, np.ndarray) or item.ndim not in (2, 3):
+        met = f"an array of shape {item.shape}" if isinstance(item, np.ndarray) else f"{item!r:.60}"
+        raise DataError(
+            "one_item: an item is a path, a Pillow image or an array (H, W) or (C, H, W), got "
+            f"{met}"
+        )
+    slack = 1e-3  # what normalising and back may add
+    if item.dtype != np.uint8 and (
+        item.dtype.kind != "f" or item.min() < -slack or item.max() > 1 + slack
+    ):
+        raise DataError(
+            "one_item: an array's values must be uint8 in 0..255 or floats in [0, 1], got "
+            f"{item.dtype} from {item.min()} to {item.max()}"
+        )
+    item = item if item.dtype == np.uint8 else item.astype(np.float32)
+    return item[None] if item.ndim == 2 else item
+
+
+def _channels_first(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, C) as (C, H, W)."""
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..autograd import Tensor, iterate
+from ..autograd import Tensor
+from ..autograd.tensor import iterate
 from . import activations, arithmetic, conversion, lookup, products, reductions, resampling, shape
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -26,7 +27,9 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__floordiv__": arithmetic.floor_divide,
     "__pow__": arithmetic.pow,
     "__rpow__": lambda a, b: arithmetic.pow(b, a),
+    "__rfloordiv__": lambda a, b: arithmetic.floor_divide(b, a),
     "__matmul__": products.matmul,
+    "__rmatmul__": lambda a, b: products.matmul(b, a),
     "__neg__": arithmetic.neg,
     "__abs__": arithmetic.abs,
     "__invert__": arithmetic.logical_not,

@@ -52,7 +52,7 @@ class CancelBatch(Exception):
 
 
 class CancelEpoch(Exception):
-    """Take no more training batches in this epoch; validation and epoch_end follow."""
+    """Take no more batches of this pass over the data; after a training pass validation follows."""
 
 
 class CancelFit(Exception):

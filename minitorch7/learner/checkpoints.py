@@ -24,7 +24,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Tensor
-from .files import write_atomically
+from ..files import write_atomically
 
 FORMAT = 1
 KEY = "minitorch7"  # where in the file's dictionary of strings our JSON is

@@ -173,7 +173,27 @@ def set_hyper(opt: Any, lr: float | list[float] | None = None, mom: float | None
                 group["momentum"] = mom
 
 
+# ------------------------------------------------------------------------------------ weight decay
+
+
 def set_decay(opt: Any, wd: float) -> None:
-    """Give the groups that decay the weight decay `wd`, and the others none."""
+    """Give the groups that decay the true weight decay `wd`, and the others none.
+
+    AdamW decays truly by itself. For another optimiser its own decay, which would be added to the
+    gradient, is set to 0, and `decay_weights` does the work.
+    """
+    itself = getattr(opt, "decoupled", False)
     for group in opt.param_groups:
-        group["weight_decay"] = wd if group["decay"] else 0.0
+        amount = wd if group["decay"] else 0.0
+        group["weight_decay"] = amount if itself else 0.0
+        group["true_wd"] = 0.0 if itself else amount
+
+
+def decay_weights(opt: Any) -> None:
+    """p ← p·(1 − lr·wd) for every parameter with a gradient, where the optimiser does not do it."""
+    for group in opt.param_groups:
+        if group["true_wd"]:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.data *= 1 - group["lr"] * group["true_wd"]
+                    p.mark_changed()

@@ -61,10 +61,11 @@ def interpret(learn: Learner, dl: Any = "valid", with_loss: bool = False) -> Int
     ValueError where the model is no classifier of whole items, with one row of scores for each.
     """
     probabilities, targets, *losses = learn.get_preds(dl, with_loss=with_loss)
-    if probabilities.ndim != 2 or targets.size != len(probabilities):
+    shape = None if targets is None else targets.shape
+    if probabilities.ndim != 2 or shape not in [(len(probabilities),), (len(probabilities), 1)]:
         raise ValueError(
             f"interpret: predictions of shape {probabilities.shape} for targets of shape "
-            f"{targets.shape}; it needs (N, classes) and N class numbers, one for each item"
+            f"{shape}; it needs (N, classes) and N class numbers, one for each item"
         )
     classes = learn.data.classes or [str(i) for i in range(probabilities.shape[1])]
     return Interpretation(

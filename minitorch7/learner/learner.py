@@ -11,7 +11,7 @@ The loop is `_run`, `_epoch` and `_one_batch`; its steps (`forward`, `get_loss`,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -104,7 +104,8 @@ class Learner(Answers):
         self.loss.backward()
 
     def step(self) -> None:
-        """Move the weights."""
+        """Let the weights decay, and move them."""
+        groups.decay_weights(self.opt)
         self.opt.step()
 
     def zero_grad(self) -> None:
@@ -143,16 +144,14 @@ class Learner(Answers):
         """One pass over the training batches, from batch `self.batch` on, and one validation."""
         self.model.train()
         self.training = self._between_batches = True
-        self("epoch_begin")
-        try:
+        with suppress(CancelEpoch):
+            self("epoch_begin")
             batches = self.data.train_dl.batches(self.first_epoch + self.epoch, start=self.batch)
             for self.xb, self.yb in batches:
                 self._interruption.obey()
                 self._between_batches = False
                 self._one_batch()
                 self._between_batches = True
-        except CancelEpoch:
-            self._between_batches = True
         self._interruption.obey()
         self.training = self._between_batches = False
         self.validation = self.validate() if self.data.valid_dl and not self._search else []
@@ -168,7 +167,7 @@ class Learner(Answers):
         means, training = WeightedMeans(), self.training
         self.training = False
         try:
-            with nn.evaluating(self.model), no_grad():
+            with nn.evaluating(self.model), no_grad(), suppress(CancelEpoch):
                 for self.xb, self.yb in loader.batches(0):
                     self._interruption.obey()
                     self._one_batch()
@@ -207,7 +206,7 @@ class Learner(Answers):
         KeyboardInterrupt goes on upwards, since the lines that follow would take a half-trained
         model for a trained one. A NaN in the loss is a NonFiniteLoss that names the layer.
         """
-        rates = self._ready(lr, wd)
+        rates = self._ready(epochs, lr, wd)
         groups.set_hyper(self.opt, rates)  # constant, so once is enough
         saver = self._saver(checkpoint, checkpoint_every, restart, "fit", epochs=epochs, lr=rates)
         self._fit(epochs, callbacks, saver)
@@ -231,7 +230,7 @@ class Learner(Answers):
         and falls to almost nothing over the others, both along a half cosine; momentum (Adam's β₁)
         goes the other way between the two `moms`. The other arguments are those of `fit`.
         """
-        rates = self._ready(max_lr, wd)
+        rates = self._ready(cyc_len, max_lr, wd)
         n = cyc_len * len(self.data.train_dl)
         cycle = optim.OneCycle(n, rates, moms, div_factor, pct_start)
         arguments = {"epochs": cyc_len, "max_lr": rates, "moms": moms}
@@ -251,14 +250,16 @@ class Learner(Answers):
         Then ``learn.recorder.plot()`` shows the loss against them. The learner is left as it was.
         """
         finder = LRFinder(start_lr, end_lr, num_it, stop_div)
-        self._ready(start_lr, None)
+        self._ready(1, start_lr, None)
         epochs = -(-num_it // len(self.data.train_dl))  # rounded up
         with unchanged(self):
             self._fit(epochs, [finder], search=True)
         print("LR Finder is complete: learn.recorder.plot() shows the graph.")
 
-    def _ready(self, lr: Rate, wd: float | None) -> float | list[float]:
+    def _ready(self, epochs: int, lr: Rate, wd: float | None) -> float | list[float]:
         """Check that training is possible, and prepare the optimiser; the rate of each group."""
+        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+            raise ValueError(f"fit: epochs must be an integer of at least 1, got {epochs!r}")
         if self.loss_func is None:
             raise ValueError("fit: there is no loss; pass Learner(..., loss_func=F.cross_entropy)")
         if not len(self.data.train_dl):
@@ -305,7 +306,6 @@ class Learner(Answers):
                 self._run(saver)
         finally:
             self.running, self._interruption = [], Interruption()
-            self.first_epoch += epochs
 
     def _run(self, saver: Checkpointer | None) -> None:
         """The epochs, and the three ways in which they can end early."""
@@ -315,6 +315,7 @@ class Learner(Answers):
             self("train_begin")
             while self.epoch < self.epochs:
                 self._epoch()
+            self._interruption.obey()  # pressed in the last epoch: not to be lost
         except CancelFit:
             self.cancelled = True
         except KeyboardInterrupt:
@@ -323,6 +324,7 @@ class Learner(Answers):
                 raise
         finally:
             self("train_end")
+            self.first_epoch += self.epochs
 
     def _stopped(self, saver: Checkpointer | None) -> None:
         """After Ctrl-C: save what can be saved, and say where training stopped."""
@@ -330,7 +332,7 @@ class Learner(Answers):
         if saver is not None and self._between_batches:
             saver.write()
             told += f" {saver.path} is written; the same call goes on from it."
-        elif saver is not None:
+        elif saver is not None and saver.path.exists():
             told += f" {saver.path} is as it was last written."
         print(told)
 
@@ -410,8 +412,8 @@ class Learner(Answers):
         """Read weights, and the optimiser's state where it is there and fits; returns the learner.
 
         CheckpointError where the file is damaged or, with nothing loaded, of another model;
-        FileNotFoundError where there is none. An optimiser of other parameters (frozen otherwise)
-        keeps its own state, with a warning.
+        FileNotFoundError where there is none. Where the optimiser's state is one for other
+        parameters (frozen otherwise) the optimiser starts afresh, with a warning.
         """
         kept = checkpoints.read(self.checkpoint_path(name), "load")
         state.load_model(self.model, kept, "load", strict)

@@ -48,7 +48,7 @@ class Answers:
     loss_func: Any
 
     def loader(self, dl: Any = "valid") -> Any:
-        """A loader itself, or the data's called 'train' (in order, not varied), 'valid' or 'test'."""
+        """A loader itself, or the data's: 'train' (in order, not varied), 'valid' or 'test'."""
         if not isinstance(dl, str):
             return dl
         if dl not in LOADERS:

@@ -46,7 +46,9 @@ class Progress(Callback):
 
     def on_batch_end(self) -> None:
         if self.bar is not None and self.learn.training:
-            self.bar.set_postfix_str(f"loss {self.learn.recorder.smooth.value:.4f}", refresh=False)
+            if self.learn.recorder.losses:  # on a GPU they come late
+                loss = self.learn.recorder.losses[-1]
+                self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
             self.bar.update()
 
     def on_epoch_end(self) -> None:

@@ -96,6 +96,7 @@ class Recorder(Callback):
     # ---- what is recorded when
 
     def on_epoch_begin(self) -> None:
+        self.extra = dict.fromkeys(self.extra)
         self._started = time.perf_counter() - self._seconds
 
     def on_backward_begin(self) -> None:
@@ -115,12 +116,9 @@ class Recorder(Callback):
     def on_epoch_end(self) -> None:
         self.read()
         valid_loss, *metrics = self.learn.validation or [None] * (1 + len(self.learn.metrics))
-        row = {"epoch": self.learn.epoch, "train_loss": self.smooth.value}
-        row |= {"valid_loss": valid_loss}
-        row |= {metric_name(m): v for m, v in zip(self.learn.metrics, metrics, strict=True)}
-        row |= self.extra
-        row["time"] = self.seconds()
-        self.rows.append(row)
+        first = [self.learn.epoch, self.smooth.value, valid_loss]
+        values = [*first, *metrics, *self.extra.values(), self.seconds()]
+        self.rows.append(dict(zip(self.names, values, strict=True)))
         self._started, self._seconds = time.perf_counter(), 0.0
 
     def seconds(self) -> float:

@@ -20,7 +20,7 @@ from . import checkpoints
 from .callbacks import Callback
 from .checkpoints import CheckpointError
 from .numerics import stop_at_nan
-from .state import learner_state, restore_learner
+from .state import learner_state, load_model, restore_course
 
 if TYPE_CHECKING:
     from .learner import Learner
@@ -60,14 +60,14 @@ class Checkpointer(Callback):
             return
         state = checkpoints.read(self.path, "fit")
         self._check_same_call(state.get("call"))
-        restore_learner(learn, state, "fit")
+        load_model(learn.model, state, "fit")
+        self._restore_callbacks(learn, state["callbacks"])  # may bring an optimiser of their own
+        restore_course(learn, state)
         learn.epoch, learn.batch, learn.done = state["position"]
         learn.recorder.load_state_dict(state["recorder"])
-        for callback, kept in zip(self._others(learn), state["callbacks"], strict=True):
-            callback.load_state_dict(kept)
-        where = f"at epoch {learn.epoch}, batch {learn.batch}"
+        where = f"going on at epoch {learn.epoch}, batch {learn.batch}"
         finished = learn.epoch >= learn.epochs
-        print(f"{self.path}: " + ("training had finished" if finished else f"going on {where}"))
+        print(f"{self.path}: {'training had finished' if finished else where}", flush=True)
 
     def _check_same_call(self, saved: dict[str, Any] | None) -> None:
         if saved is None:
@@ -83,6 +83,17 @@ class Checkpointer(Callback):
                 "go on with it, choose another name for checkpoint=, or pass restart=True to begin "
                 "again and write over it"
             )
+
+    def _restore_callbacks(self, learn: Learner, states: dict[str, Any]) -> None:
+        own = self._stateful(learn)
+        lost = [name for name in states if name not in own]
+        if lost:
+            raise CheckpointError(
+                f"fit: {self.path} holds the state of callbacks that are not here: "
+                f"{', '.join(lost)}; call fit with the callbacks that it was written with"
+            )
+        for name, kept in states.items():
+            own[name].load_state_dict(kept)
 
     # ---- writing
 
@@ -117,7 +128,9 @@ class Checkpointer(Callback):
             "call": self.call,
             "position": position or (learn.epoch, learn.batch, learn.done),
             "recorder": learn.recorder.state_dict(),
-            "callbacks": [callback.state_dict() for callback in self._others(learn)],
+            "callbacks": {
+                n: kept for n, c in self._stateful(learn).items() if (kept := c.state_dict())
+            },
         }
         self._check_finite(state["model"])
         checkpoints.write(self.path, state, "fit")
@@ -133,9 +146,18 @@ class Checkpointer(Callback):
                     "as it was: lower the learning rate (learn.lr_find()) and start again"
                 )
 
-    def _others(self, learn: Learner) -> list[Callback]:
-        """The callbacks whose state is stored one by one; the recorder has a place of its own."""
-        return [c for c in learn.running if c is not learn.recorder and c is not self]
+    def _stateful(self, learn: Learner) -> dict[str, Callback]:
+        """The callbacks by class name and, from a second of a class on, its number.
+
+        The recorder is not among them: it has a place of its own in the file.
+        """
+        found: dict[str, Callback] = {}
+        for callback in learn.running:
+            if callback not in (learn.recorder, self):
+                name = type(callback).__name__
+                same = sum(key.split(" ")[0] == name for key in found)
+                found[f"{name} {same + 1}" if same else name] = callback
+        return found
 
 
 def describe_call(learn: Learner, function: str, **arguments: Any) -> dict[str, Any]:
@@ -146,7 +168,7 @@ def describe_call(learn: Learner, function: str, **arguments: Any) -> dict[str, 
         "function": function,
         **{name: _plain(value) for name, value in arguments.items()},
         "optimizer": type(learn.opt).__name__,
-        "wd": learn.opt.param_groups[0]["weight_decay"],
+        "wd": [group["weight_decay"] + group["true_wd"] for group in learn.opt.param_groups],
         "layer_groups": len(learn.layer_groups),
         "trained_parameters": trained,
         "batches": len(loader),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .callbacks import Callback, CancelFit
 from .groups import set_hyper
-from .state import copied, learner_state, restore_learner
+from .state import copied, learner_state, load_model, restore_course
 
 if TYPE_CHECKING:
     from .learner import Learner
@@ -79,4 +79,5 @@ def unchanged(learn: Learner) -> Iterator[None]:
     try:
         yield
     finally:
-        restore_learner(learn, before)
+        load_model(learn.model, before)
+        restore_course(learn, before)

@@ -10,7 +10,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from .. import backend, nn
-from ..autograd import Tensor
 from .checkpoints import CheckpointError, pack, unpack
 
 if TYPE_CHECKING:
@@ -36,9 +35,8 @@ def copied(state: dict[str, Any]) -> dict[str, Any]:
     return unpack(pack(state, arrays), arrays)
 
 
-def restore_learner(learn: Learner, state: dict[str, Any], function: str = "load") -> None:
-    """Put a whole state back. Nothing changes where the model's part does not fit."""
-    load_model(learn.model, state, function)
+def restore_course(learn: Learner, state: dict[str, Any]) -> None:
+    """Put back what decides the next steps: optimiser, random stream, count of epochs."""
     if state["optimizer"] is None:
         learn.opt = None
     else:
@@ -56,9 +54,10 @@ def load_optimizer(learn: Learner, optimizer_state: dict[str, Any]) -> None:
     try:
         learn.opt.load_state_dict(optimizer_state)
     except (ValueError, KeyError, RuntimeError) as error:
+        learn.create_opt()  # the old one may have taken over half of the state
         warnings.warn(
-            f"load: the weights are loaded, but the optimiser keeps its own state ({error}); that "
-            "is right where other layers are frozen now than when it was saved",
+            f"load: the weights are loaded, but the optimiser starts afresh ({error}); that is "
+            "right where other layers are frozen now than when the checkpoint was saved",
             stacklevel=3,
         )
 
@@ -74,26 +73,27 @@ def load_model(
     CheckpointError, with nothing copied, where the state is another model's. Without `strict` what
     fits by name and shape is copied, and a warning says what was left.
     """
-    given = {name: value for name, value in state["model"].items()}
-    faults = differences(model, given)
-    if any(faults.values()):
-        text = _described(model, state["model_class"], faults)
+    given, own = state["model"], model.state_dict()
+    fits = {
+        name: value
+        for name, value in given.items()
+        if name in own and tuple(value.shape) == tuple(own[name].shape)
+    }
+    if not fits.keys() == given.keys() == own.keys():
+        text = f"saved from {state['model_class']}, loaded into {type(model).__name__}; "
+        text += differences(given, own)
         if strict:
             raise CheckpointError(
                 f"{function}: the checkpoint is of another model; nothing was loaded. {text}. "
                 "Build the model as it was when it was saved; or strict=False loads what fits"
             )
         warnings.warn(f"{function}: loaded only what fits. {text}", stacklevel=3)
-        left_out = {line.split(" ")[0] for line in faults["of another shape"]}
-        own = model.state_dict()
-        given = {n: v for n, v in given.items() if n in own and n not in left_out}
-    model.load_state_dict(given, strict=strict)
+    model.load_state_dict(fits, strict=strict)
 
 
-def differences(model: nn.Module, given: dict[str, Tensor]) -> dict[str, list[str]]:
-    """What keeps `given` from being this model's state: names missing, unexpected, mis-shaped."""
-    own = model.state_dict()
-    return {
+def differences(given: dict[str, Any], own: dict[str, Any]) -> str:
+    """``3 missing: a, b, c; 1 of another shape: d (4,) where the model has (8,)``"""
+    kinds = {
         "missing": [name for name in own if name not in given],
         "unexpected": [name for name in given if name not in own],
         "of another shape": [
@@ -102,13 +102,11 @@ def differences(model: nn.Module, given: dict[str, Tensor]) -> dict[str, list[st
             if name in given and tuple(given[name].shape) != tuple(own[name].shape)
         ],
     }
+    return "; ".join(
+        f"{len(found)} {kind}: {_listed(found)}" for kind, found in kinds.items() if found
+    )
 
 
-def _described(model: nn.Module, saved_class: str, faults: dict[str, list[str]]) -> str:
-    """``saved from Sequential, loaded into UNet; 3 missing: a, b, c; ...``"""
-    parts = [f"saved from {saved_class}, loaded into {type(model).__name__}"]
-    for kind, names in faults.items():
-        if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            parts.append(f"{len(names)} {kind}: {', '.join(names[:SHOWN])}{more}")
-    return "; ".join(parts)
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -42,7 +42,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
     tensor.data[...] = values
-    tensor.version += 1
+    tensor.mark_changed()
     return tensor
 
 

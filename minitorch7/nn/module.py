@@ -244,7 +244,7 @@ class Module:
         for name, array in arrays.items():
             target = own[name]
             target.data[...] = backend.to(array, target.backend).astype(target.dtype, copy=False)
-            target.version += 1
+            target.mark_changed()
 
     # ------------------------------------------------------------------------------ all at once
 
@@ -290,7 +290,7 @@ class Module:
                         continue
                     t.data = to(t.detach(), target).data
                     t.grad = None if t.grad is None else to(t.grad, target)
-                    t.version += 1
+                    t.mark_changed()
         return self
 
     def cpu(self) -> Module:

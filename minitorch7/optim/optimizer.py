@@ -62,7 +62,7 @@ class Optimizer:
                 if p.grad is not None:
                     xp = backend.library(p.backend)
                     self.update(xp, p.data, p.grad.data, group, self.state.setdefault(p, {}))
-                    p.version += 1
+                    p.mark_changed()
 
     def update(self, xp: Any, p: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Change the array `p` in place, given its gradient `g`."""

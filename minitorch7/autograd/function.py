@@ -1,0 +1,194 @@
+"""`Function`: one operation, and one node of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import backend
+from .anomaly import check_finite
+from .state import state
+from .tensor import Tensor
+
+
+class Function:
+    """One operation, and one node of the graph once it has been called.
+
+    A subclass takes its options in ``__init__``, computes in `forward` and differentiates in
+    `backward`::
+
+        class Exp(Function):
+            def forward(self, xp, x):       # arrays in, array (or tuple of arrays) out
+                y = xp.exp(x)
+                self.save(y)                # the one place that says what backward reads
+                return y
+
+            def backward(self, grad):       # tensors in, a tensor (or None) for each input out
+                (y,) = self.saved
+                return grad * y
+
+    ``Exp()(x)`` runs it. Both methods may look at ``self.needs_input_grad[i]`` and leave out what
+    nobody asked for. `backward` receives one gradient per output, zeros where none arrived.
+    """
+
+    needs_input_grad: tuple[bool, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """Arrays in, array or tuple of arrays out."""
+        raise NotImplementedError(f"{self.name} defines no forward")
+
+    def backward(self, *grads: Tensor) -> Any:
+        """Gradients of the outputs in, gradients of the inputs out, as tensors."""
+        raise NotImplementedError(f"{self.name} has no gradient")
+
+    def __call__(self, *inputs: Tensor | float | None) -> Any:
+        """Run `forward` on the inputs' arrays; numbers and None are handed on as they are."""
+        arrays = [t.data if isinstance(t, Tensor) else t for t in inputs]
+        xp = self._library(inputs)
+        recording = state.recording
+        self.needs_input_grad = tuple(
+            [recording and isinstance(t, Tensor) and t.requires_grad for t in inputs]
+        )
+        self._to_save: tuple[Any, ...] = ()
+        with np.errstate(all="ignore"):  # as on a GPU, NaN and infinity are values, not warnings
+            raw = self.forward(xp, *arrays)
+        several = isinstance(raw, tuple)
+        raw = raw if several else (raw,)
+        outputs = [Tensor(self._result(xp, r)) for r in raw]
+        if state.anomaly:
+            check_finite(self, "output", outputs)
+        if any(self.needs_input_grad):
+            self._record(inputs, arrays, raw, outputs)
+        self._to_save = ()
+        return tuple(outputs) if several else outputs[0]
+
+    def _library(self, inputs: Sequence[Any]) -> Any:
+        """The array library of all tensors among the inputs."""
+        tensors = [t.data for t in inputs if isinstance(t, Tensor)]
+        if not tensors:
+            raise TypeError(f"{self.name}: needs at least one Tensor among its inputs")
+        name = backend.name_of(tensors[0])
+        for array in tensors[1:]:
+            if backend.name_of(array) != name:
+                raise backend.BackendError(backend.mixed_message(self.name.lower(), tuple(tensors)))
+        return backend.library(name)
+
+    def _result(self, xp: Any, value: Any) -> Any:
+        """One result as an array: NumPy answers with scalars where CuPy gives 0-d arrays."""
+        if backend.is_array(value):
+            return value
+        if isinstance(value, np.generic | int | float):
+            return xp.asarray(value)
+        raise TypeError(
+            f"{self.name}.forward must return an array or a tuple of arrays, "
+            f"got {type(value).__name__}"
+        )
+
+    def _record(self, inputs: Any, arrays: Any, raw: Any, outputs: list[Tensor]) -> None:
+        """Make this call a node: remember inputs, what was saved, and the outputs' shapes."""
+        if hasattr(self, "inputs"):
+            raise RuntimeError(
+                f"{self.name}: this object is a node of a graph already; make a new one for each "
+                f"call: {self.name}(...)(x)"
+            )
+        self.inputs = tuple(
+            t if need else None for t, need in zip(inputs, self.needs_input_grad, strict=True)
+        )
+        self.output_like = [(o.shape, o.dtype, o.backend) for o in outputs]
+        self.hooks: dict[int, dict[int, Any]] = {}
+        self.retained: dict[int, Any] = {}  # weak references to outputs that want their .grad
+        self.layers = tuple(state.layers) if state.anomaly else ()
+        unused = list(range(len(inputs)))
+        self._saved: list[Saved] | None = [
+            self._keep(a, unused, inputs, arrays, raw) for a in self._to_save
+        ]
+        for index, out in enumerate(outputs):
+            if out.data.dtype.kind == "f":
+                out.requires_grad, out.grad_fn, out.index = True, self, index
+            _share_changes(out, inputs)
+
+    # ---- what backward reads
+
+    def save(self, *arrays: Any) -> None:
+        """Keep these arrays for `backward`: inputs, outputs, or anything computed on the way.
+
+        In `backward` they come back in the same order as ``self.saved``, as tensors: an input or an
+        output with its history, so that second derivatives are right; anything else as a constant.
+        """
+        self._to_save = arrays
+
+    def _keep(self, value: Any, unused: list[int], inputs: Any, arrays: Any, raw: Any) -> Saved:
+        """How to hold one saved value: as the input it is, the output it is, or a constant.
+
+        Two inputs may share one array, as in ``x * x.detach()``: they are matched in order.
+        """
+        same = [i for i, a in enumerate(arrays) if a is value and isinstance(inputs[i], Tensor)]
+        if same:
+            place = next((i for i in same if i in unused), same[0])
+            if place in unused:
+                unused.remove(place)
+            return Saved(None, tensor=inputs[place], version=inputs[place].version)
+        for index, candidate in enumerate(raw):
+            if candidate is value:
+                return Saved(value, output=index)
+        return Saved(value)
+
+    @property
+    def saved(self) -> list[Any]:
+        """The saved arrays as tensors (see `save`); numbers and None as they are."""
+        if self._saved is None:
+            raise RuntimeError(
+                f"{self.name}: the values saved for backward have been freed; to walk through the "
+                "same graph twice, pass retain_graph=True the first time"
+            )
+        return [self._restore(kept) for kept in self._saved]
+
+    def _restore(self, kept: Saved) -> Any:
+        if kept.tensor is not None:
+            if kept.tensor.version != kept.version:
+                raise RuntimeError(
+                    f"{self.name}: a tensor of shape {kept.tensor.shape} that backward needs was "
+                    "changed in place after it was used (an optimiser's step or copy_ between "
+                    "forward and backward); run forward again, or change a clone"
+                )
+            return kept.tensor
+        if kept.value is None or type(kept.value) in (int, float, bool):
+            return kept.value
+        restored = Tensor(self._result(backend.library(self.output_like[0][2]), kept.value))
+        if kept.output is not None and restored.data.dtype.kind == "f":
+            restored.requires_grad, restored.grad_fn, restored.index = True, self, kept.output
+        return restored
+
+    def release(self) -> None:
+        """Drop everything but the node's identity, so that the memory can be used again."""
+        kept = {name: getattr(self, name) for name in ("output_like", "hooks", "layers")}
+        self.__dict__ = {**kept, "retained": {}, "inputs": (), "_saved": None}
+
+
+def _share_changes(out: Tensor, inputs: Sequence[Any]) -> None:
+    """A view shares its memory with an input, and so the count of changes in place."""
+    base = out.data.base
+    if base is not None:
+        for t in inputs:
+            if isinstance(t, Tensor) and (base is t.data or base is t.data.base):
+                out.changes = t.changes
+                return
+
+
+class Saved(NamedTuple):
+    """One value that a Function keeps for its backward.
+
+    Outputs are held as bare arrays and get their history back when they are read: the output tensor
+    points to its node, and if the node pointed back the two would keep each other alive.
+    """
+
+    value: Any
+    tensor: Tensor | None = None
+    version: int = 0
+    output: int | None = None

@@ -105,6 +105,7 @@ def _import_cupy() -> ModuleType:
 def use(name: str) -> None:
     """Put new tensors on the backend `name` from now on: ``mt.use("cupy")``."""
     global _active
+    _check_name("use", name)
     library(name)
     _active = name
 

@@ -5,6 +5,9 @@ function of (seed, epoch, index). Run as a script, this file trains once and wri
 `test_learner_resume` starts it, kills it, and starts it again.
 """
 
+import itertools
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -107,13 +110,30 @@ def test_batches_depend_on_seed_epoch_and_index_only():
     assert not np.array_equal(whole[0], next(loader.batches(4))[0].numpy())
 
 
-def main(folder, epochs=3):
-    """Train with a checkpoint after every batch, say so, and write the weights at the end."""
+def main(folder, step=None, count=0):
+    """Train with a checkpoint after every batch, and write the weights at the end.
+
+    With `step`, the name of a function of `os`, die instead at its `count`-th call.
+    """
     learn = toy_learner(folder)
+    if step:
+        setattr(os, step, deadly(getattr(os, step), int(count)))
     print("begin", flush=True)
-    learn.fit_one_cycle(epochs, 0.1, checkpoint="toy", checkpoint_every=1)
+    learn.fit_one_cycle(10, 0.1, checkpoint="toy", checkpoint_every=1)
     np.savez(Path(folder) / "weights.npz", **weights_of(learn))
 
 
+def deadly(function, count):
+    """`function`, but the `count`-th call kills this process before it does anything."""
+    calls = itertools.count(1)
+
+    def called(*arguments):
+        if next(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+
+    return called
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

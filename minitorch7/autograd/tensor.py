@@ -299,7 +299,12 @@ def as_tensor(data: Any, dtype: Any = None, backend: str | None = None) -> Tenso
             array = array.astype(dtype, copy=False)
         except TypeError:
             raise TypeError(f"tensor: {dtype!r} is not a dtype, such as 'float32'") from None
-    return Tensor(libraries.to(array, backend or libraries.active()))
+    name = backend or libraries.active()
+    if name not in libraries.NAMES:
+        raise libraries.BackendError(
+            f"tensor: unknown backend {name!r}; the backends are 'numpy' and 'cupy'"
+        )
+    return Tensor(libraries.to(array, name))
 
 
 def _from_python(values: Any) -> np.ndarray:
@@ -309,7 +314,9 @@ def _from_python(values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError:
-        raise ValueError("tensor: the nested lists are not all of one length") from None
+        raise ValueError(
+            "tensor: the nested lists are not of one shape: give rows of equal length"
+        ) from None
     if array.dtype == np.float64 and not isinstance(values, np.generic):
         array = array.astype(backend.DEFAULT_FLOAT)
     if array.dtype.kind not in "fiub":

@@ -60,11 +60,38 @@ def check_float(function: str, name: str, value: Any) -> Tensor:
 def check_same_dtype(function: str, first: Tensor, **others: Tensor | None) -> None:
     """TypeError unless every tensor given has the dtype of `first` (the input)."""
     for name, t in others.items():
-        if t is not None and t.dtype != first.dtype:
+        if t is None:
+            continue
+        check_tensor(function, name, t)
+        if t.dtype != first.dtype:
             raise TypeError(
                 f"{function}: input is {first.dtype} but {name} is {t.dtype}; "
                 "convert one of them with .to(dtype)"
             )
+        check_same_backend(function, first, t)
+
+
+def check_same_backend(function: str, *tensors: Any) -> None:
+    """BackendError unless all tensors given (None and numbers aside) are on one backend."""
+    arrays = tuple(t.data for t in tensors if isinstance(t, Tensor))
+    if len({backend.name_of(a) for a in arrays}) > 1:
+        raise backend.BackendError(backend.mixed_message(function, arrays))
+
+
+def check_integer(function: str, name: str, value: Any, least: int | None = None) -> int:
+    """`value` as an int of at least `least`; TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
+    if least is not None and value < least:
+        raise ValueError(f"{function}: {name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def check_shape(function: str, shape: Any) -> tuple[int, ...]:
+    """A shape given as ``f(2, 3)`` or as ``f((2, 3))``: whole numbers of at least 0."""
+    if len(shape) == 1 and isinstance(shape[0], Sequence) and not isinstance(shape[0], str):
+        shape = shape[0]
+    return tuple(check_integer(function, f"each length of {tuple(shape)!r}", n, 0) for n in shape)
 
 
 def as_float(function: str, value: Any) -> Tensor:
@@ -98,6 +125,7 @@ def pair_of_operands(function: str, a: Any, b: Any, to_float: bool = False) -> t
     a = cast(a, dtype) if isinstance(a, Tensor) else _plain(a)
     b = cast(b, dtype) if isinstance(b, Tensor) else _plain(b)
     if isinstance(a, Tensor) and isinstance(b, Tensor):
+        check_same_backend(function, a, b)
         broadcast_shape(function, a.shape, b.shape)
     return a, b
 
@@ -168,7 +196,7 @@ def axes_of(function: str, dim: Any, ndim: int) -> tuple[int, ...]:
 
 def pair(function: str, name: str, value: Any, least: int = 0) -> tuple[int, int]:
     """An int or two of them, as (rows, columns); ValueError below `least`."""
-    both = tuple(value) if isinstance(value, Sequence) else (value, value)
+    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
     integers = all(isinstance(v, Integral) and not isinstance(v, bool) for v in both)
     if len(both) != 2 or not integers:
         raise TypeError(f"{function}: {name} must be an integer or two of them, got {value!r}")

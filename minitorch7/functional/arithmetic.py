@@ -61,16 +61,24 @@ class SumTo(Function):
 
 def broadcast_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`input` stretched to `shape` by NumPy's and PyTorch's rules; a view, no copy."""
-    if input.shape == tuple(shape):
-        return input
-    if broadcast_shape("broadcast_to", input.shape, tuple(shape)) != tuple(shape):
-        raise ValueError(f"broadcast_to: {input.shape} cannot be stretched to {tuple(shape)}")
-    return BroadcastTo(tuple(shape))(input)
+    t, shape = check_tensor("broadcast_to", "input", input), tuple(shape)
+    if t.shape == shape:
+        return t
+    if broadcast_shape("broadcast_to", t.shape, shape) != shape:
+        raise ValueError(f"broadcast_to: {t.shape} cannot be stretched to {shape}")
+    return BroadcastTo(shape)(t)
 
 
 def sum_to(input: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`input` summed down to `shape`: the adjoint of `broadcast_to`."""
-    return input if input.shape == tuple(shape) else SumTo(tuple(shape))(input)
+    t, shape = check_tensor("sum_to", "input", input), tuple(shape)
+    if t.shape == shape:
+        return t
+    if broadcast_shape("sum_to", t.shape, shape) != t.shape:
+        raise ValueError(
+            f"sum_to: {t.shape} is not a broadcast of {shape}, so cannot be summed to it"
+        )
+    return SumTo(shape)(t)
 
 
 def _shape(value: Any) -> tuple[int, ...]:
@@ -238,11 +246,19 @@ def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     t = a if isinstance(a, Tensor) else b
     if t.dtype.kind == "b":  # NumPy would answer in int8
         return Tensor(_library(t).asarray(_array(a) | ~_as_bool(b)))
-    if t.dtype.kind != "f" and is_number(b) and b < 0:
+    if t.dtype.kind != "f" and _has_negative(b):
         raise TypeError(
-            f"pow: integers cannot be raised to the negative power {b}; use input.float()"
+            f"pow: integers cannot be raised to a negative power ({exponent!r:.40}); "
+            "use input.float()"
         )
     return Pow()(a, b)
+
+
+def _has_negative(exponent: Any) -> bool:
+    """Whether a number is below 0, or some element is (looked at on NumPy only)."""
+    if not isinstance(exponent, Tensor):
+        return exponent < 0
+    return exponent.backend == "numpy" and bool((exponent.data < 0).any())
 
 
 def _as_bool(value: Any) -> Any:
@@ -384,6 +400,11 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     t = check_tensor("clamp", "input", input)
     if min is None and max is None:
         raise ValueError("clamp: give min, max or both")
+    for name, limit in (("min", min), ("max", max)):
+        if isinstance(limit, Tensor):
+            broadcast_shape("clamp", t.shape, limit.shape)
+        elif limit is not None and not is_number(limit):
+            raise TypeError(f"clamp: {name} must be a number or a Tensor, got {limit!r}")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         t = t if min is None else where(t < min, min, t)
         return t if max is None else where(t > max, max, t)
@@ -496,8 +517,9 @@ def _library(*values: Any) -> Any:
 
 def _compare(function: str, symbol: str, a: Any, b: Any) -> Tensor:
     """A bool tensor; comparisons have no gradient, so no Function is needed."""
-    if not isinstance(b, Tensor) and not is_number(b):
-        check_tensor(function, "other", b)
+    for name, value in (("input", a), ("other", b)):
+        if not isinstance(value, Tensor) and (name == "input" or not is_number(value)):
+            check_tensor(function, name, value)
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         broadcast_shape(function, a.shape, b.shape)
         dtype = common_dtype(a, b)

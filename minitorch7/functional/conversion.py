@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Function, Tensor
-from ._arguments import cast
+from ._arguments import cast, check_tensor
 
 
 class Move(Function):
@@ -40,11 +40,12 @@ class Clone(Function):
 
 def clone(input: Tensor) -> Tensor:
     """A copy that gradients flow back through."""
-    return Clone()(input)
+    return Clone()(check_tensor("clone", "input", input))
 
 
 def to(input: Tensor, target: Any) -> Tensor:
     """`input` on the backend ('numpy', 'cupy') or in the dtype given; itself where it is so."""
+    check_tensor("to", "input", input)
     if isinstance(target, Tensor):
         return to(to(input, target.dtype), target.backend)
     if isinstance(target, str) and target in (*backend.NAMES, "cpu", "cuda"):

@@ -22,7 +22,7 @@ from ..autograd import Function, Tensor
 from ..kernels import convolution as kernel
 from ..kernels import windows
 from ..kernels.windows import Window
-from ._arguments import check_float, check_same_dtype, pair
+from ._arguments import check_float, check_integer, check_same_dtype, pair
 from .reductions import sum
 from .shape import pad
 
@@ -145,21 +145,33 @@ def conv2d(
     Raises ValueError where channels, groups, bias or sizes do not fit, TypeError for dtypes.
     """
     x, w = _checked("conv2d", input, weight, bias, groups, axes=2)
+    return _conv2d("conv2d", x, w, bias, stride, padding, dilation, groups)
+
+
+def _conv2d(
+    function: str,
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Tensor:
     kernel_size = w.shape[2:]
-    x, padding = _same_padding("conv2d", x, padding, kernel_size, stride, dilation)
-    window = _window("conv2d", kernel_size, stride, padding, dilation)
     if x.shape[-3] != w.shape[1] * groups:
         raise ValueError(
-            f"conv2d: input has {x.shape[-3]} channels but weight expects {w.shape[1] * groups} "
-            f"(input {x.shape}, weight {w.shape}, groups {groups})"
+            f"{function}: input has {x.shape[-3]} channels but weight expects "
+            f"{w.shape[1] * groups} (input {x.shape}, weight {w.shape}, groups {groups})"
         )
     if w.shape[0] % groups:
-        raise ValueError(f"conv2d: out_channels (={w.shape[0]}) must be divisible by {groups=}")
-    _check_bias("conv2d", bias, w.shape[0])
-    size = window.output_size(x.shape[-2:])
-    if min(size) <= 0:
+        raise ValueError(f"{function}: out_channels (={w.shape[0]}) must be divisible by {groups=}")
+    _check_bias(function, bias, w.shape[0])
+    x, padding = _same_padding(function, x, padding, kernel_size, stride, dilation)
+    window = _window(function, kernel_size, stride, padding, dilation)
+    if min(window.output_size(x.shape[-2:])) <= 0:
         raise ValueError(
-            f"conv2d: the window (kernel {tuple(kernel_size)}, dilation {window.dilation}) is "
+            f"{function}: the window (kernel {tuple(kernel_size)}, dilation {window.dilation}) is "
             f"larger than the padded input (size {x.shape[-2:]}, padding {window.padding})"
         )
     batched = x if x.ndim == 4 else x.unsqueeze(0)
@@ -228,20 +240,21 @@ def conv1d(
     input (N, C, L) or (C, L), weight (O, C/groups, k) → (N, O, length)
     """
     x, w = _checked("conv1d", input, weight, bias, groups, axes=1)
-    stride, dilation = _one("conv1d", "stride", stride), _one("conv1d", "dilation", dilation)
+    stride = (1, _one("conv1d", "stride", stride, 1))
+    dilation = (1, _one("conv1d", "dilation", dilation, 1))
     if not isinstance(padding, str):
-        padding = (0, _one("conv1d", "padding", padding))
-    if x.shape[-2] != w.shape[1] * groups:
-        raise ValueError(
-            f"conv1d: input has {x.shape[-2]} channels but weight expects {w.shape[1] * groups} "
-            f"(input {x.shape}, weight {w.shape}, groups {groups})"
-        )
-    y = conv2d(x.unsqueeze(-2), w.unsqueeze(-2), bias, (1, stride), padding, (1, dilation), groups)
+        padding = (0, _one("conv1d", "padding", padding, 0))
+    y = _conv2d("conv1d", x.unsqueeze(-2), w.unsqueeze(-2), bias, stride, padding, dilation, groups)
     return y.squeeze(-2)
 
 
-def _one(function: str, name: str, value: Any) -> int:
-    return pair(function, name, value[0] if isinstance(value, tuple | list) else value)[0]
+def _one(function: str, name: str, value: Any, least: int) -> int:
+    """An int, or a tuple or list of one."""
+    if isinstance(value, tuple | list):
+        if len(value) != 1:
+            raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
+        value = value[0]
+    return check_integer(function, name, value, least)
 
 
 def _checked(

@@ -13,7 +13,7 @@ import numpy as np
 from .. import backend
 from ..autograd import Function, Tensor
 from ..kernels import indexing
-from ._arguments import axis_of, check_tensor
+from ._arguments import axis_of, check_integer, check_same_backend, check_tensor
 
 
 class Index(Function):
@@ -117,8 +117,7 @@ def index(input: Tensor, where: Any) -> Tensor:
     xp = backend.library(t.backend)
     items = where if isinstance(where, tuple) else (where,)
     prepared = tuple(_index_item(xp, t, item) for item in items)
-    if t.backend == "numpy":
-        indexing.check_index(t.shape, prepared)
+    indexing.check_index(t.shape, prepared, look=t.backend == "numpy")
     first, rest = indexing.integers_first(prepared)
     return Index(prepared)(t) if first is None else Index(rest)(Index(first)(t))
 
@@ -130,10 +129,12 @@ def _index_item(xp: Any, t: Tensor, item: Any) -> Any:
             raise backend.BackendError(backend.mixed_message("index", (t.data, item.data)))
         item = item.data
     elif isinstance(item, list | np.ndarray):
-        item = xp.asarray(np.asarray(item) if len(item) else np.zeros(0, np.int64))
+        item = xp.asarray(_as_index_array(item))
     elif isinstance(item, np.integer):
         return int(item)
-    elif item is None or item is Ellipsis or isinstance(item, int | slice):
+    elif isinstance(item, slice):
+        return _checked_slice(item)
+    elif item is None or item is Ellipsis or isinstance(item, int):
         return item
     elif not backend.is_array(item):
         raise TypeError(
@@ -145,13 +146,30 @@ def _index_item(xp: Any, t: Tensor, item: Any) -> Any:
     return item
 
 
+def _as_index_array(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values) if len(values) else np.zeros(0, np.int64)
+    except ValueError:
+        raise TypeError("index: a nested list of indices must have rows of one length") from None
+
+
+def _checked_slice(item: slice) -> slice:
+    parts = [p.item() if isinstance(p, Tensor) else p for p in (item.start, item.stop, item.step)]
+    for part in parts:
+        if part is not None:
+            check_integer("index", f"each part of {item}", part)
+    if parts[2] is not None and parts[2] == 0:
+        raise ValueError(f"index: the step of a slice must not be 0, got {item}")
+    return slice(*parts)
+
+
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of `input` at the places `index` (1-D) along `dim`."""
     t = check_tensor("index_select", "input", input)
+    if getattr(index, "ndim", 1) != 1:
+        raise ValueError(f"index_select: index must have one axis, got shape {index.shape}")
     at = _check_ids("index_select", "index", index, t.shape[axis_of("index_select", dim, t.ndim)])
-    if at.ndim != 1:
-        raise ValueError(f"index_select: index must have one axis, got shape {at.shape}")
-    _check_backends("index_select", t, at)
+    check_same_backend("index_select", t, at)
     return IndexSelect(axis_of("index_select", dim, t.ndim), at.data)(t)
 
 
@@ -171,7 +189,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
             f"gather: index of shape {at.shape} does not fit input of shape {t.shape} along "
             f"dim {dim}: as many axes, and no axis but dim longer than the input's"
         )
-    _check_backends("gather", t, at)
+    check_same_backend("gather", t, at)
     return Gather(axis, at.data)(t)
 
 
@@ -184,27 +202,34 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     table = check_tensor("embedding", "weight", weight)
     if table.ndim != 2:
         raise ValueError(f"embedding: weight must be (rows, width), got shape {table.shape}")
-    ids = _check_ids("embedding", "input", input, table.shape[0], negative=False)
-    _check_backends("embedding", table, ids)
+    ids = _check_ids("embedding", "input", input, table.shape[0])
+    check_same_backend("embedding", table, ids)
     if padding_idx is not None:
-        padding_idx = axis_of("embedding", padding_idx, table.shape[0])
+        padding_idx = check_integer("embedding", "padding_idx", padding_idx)
+        if not -table.shape[0] <= padding_idx < table.shape[0]:
+            raise IndexError(
+                f"embedding: padding_idx {padding_idx} is outside the {table.shape[0]} rows"
+            )
+        padding_idx %= table.shape[0]
     return Embedding(ids.data, padding_idx)(table)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 tensor (…, num_classes) with a 1 at each id; −1 takes the largest id plus one."""
     t = check_tensor("one_hot", "tensor", tensor)
-    if num_classes == -1:
+    if num_classes != -1:
+        check_integer("one_hot", "num_classes", num_classes, 1)
+    else:
         if t.numel() == 0:
             raise ValueError("one_hot: an empty tensor does not tell num_classes; give it")
         num_classes = int(t.data.max()) + 1
-    ids = _check_ids("one_hot", "tensor", t, num_classes, negative=False)
+    ids = _check_ids("one_hot", "tensor", t, num_classes)
     xp = backend.library(t.backend)
     hot = ids.data[..., None] == xp.arange(num_classes)
     return Tensor(hot.astype("int64"))
 
 
-def _check_ids(function: str, name: str, value: Any, n: int, negative: bool = True) -> Tensor:
+def _check_ids(function: str, name: str, value: Any, n: int) -> Tensor:
     """`value` as an integer tensor whose elements lie in 0 … n−1 (looked at on NumPy only)."""
     ids = check_tensor(function, name, value)
     if ids.dtype.kind not in "iu":
@@ -213,12 +238,7 @@ def _check_ids(function: str, name: str, value: Any, n: int, negative: bool = Tr
         )
     if ids.backend == "numpy" and ids.numel():
         low, high = int(ids.data.min()), int(ids.data.max())
-        if low < (-n if negative else 0) or high >= n:
-            bad = low if low < 0 and not (negative and low >= -n) else high
+        if low < 0 or high >= n:
+            bad = low if low < 0 else high
             raise IndexError(f"{function}: {name} holds {bad}, outside 0 to {n - 1}")
     return ids
-
-
-def _check_backends(function: str, *tensors: Tensor) -> None:
-    if len({t.backend for t in tensors}) > 1:
-        raise backend.BackendError(backend.mixed_message(function, tuple(t.data for t in tensors)))

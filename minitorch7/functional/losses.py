@@ -6,7 +6,14 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Function, Tensor
-from ._arguments import check_float, check_reduction, check_same_dtype, check_tensor
+from ._arguments import (
+    broadcast_shape,
+    check_float,
+    check_reduction,
+    check_same_backend,
+    check_same_dtype,
+    check_tensor,
+)
 from .activations import softplus
 from .arithmetic import abs, where
 from .reductions import log_softmax, mean, sum
@@ -190,11 +197,10 @@ def _check_classes(
             f"{function}: target must hold class numbers (integers), got {t.dtype}; "
             "convert it with .long()"
         )
-    if t.backend != x.backend:
-        raise backend.BackendError(backend.mixed_message(function, (x.data, t.data)))
+    check_same_backend(function, x, t)
+    check_same_dtype(function, x, weight=weight)
     classes = x.shape[1]
     if weight is not None:
-        check_same_dtype(function, x, weight=weight)
         if weight.shape != (classes,):
             raise ValueError(
                 f"{function}: weight must have one element a class ({classes}), got {weight.shape}"
@@ -229,6 +235,10 @@ def binary_cross_entropy_with_logits(
     function = "binary_cross_entropy_with_logits"
     x, y = _same_shape(function, input, target)
     check_reduction(function, reduction)
+    check_same_dtype(function, x, weight=weight, pos_weight=pos_weight)
+    for name, t in (("weight", weight), ("pos_weight", pos_weight)):
+        if t is not None and broadcast_shape(f"{function}: {name}", x.shape, t.shape) != x.shape:
+            raise ValueError(f"{function}: {name} of shape {t.shape} does not fit {x.shape}")
     scale = 1 if pos_weight is None else 1 + (pos_weight - 1) * y
     loss = (1 - y) * x + scale * softplus(-x, threshold=float("inf"))
     return _reduce(loss if weight is None else loss * weight, reduction)
@@ -239,6 +249,7 @@ def binary_cross_entropy_with_logits(
 
 def _same_shape(function: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     x, y = check_float(function, "input", input), check_float(function, "target", target)
+    check_same_backend(function, x, y)
     if x.shape != y.shape:
         raise ValueError(
             f"{function}: input {x.shape} and target {y.shape} must have one shape "

@@ -19,7 +19,7 @@ from typing import Any
 from .. import backend
 from ..autograd import Function, Tensor
 from ..kernels import normalisation as kernel
-from ._arguments import check_float, check_same_dtype
+from ._arguments import check_float, check_integer, check_same_dtype
 from .arithmetic import sqrt
 from .reductions import mean, sum
 
@@ -128,16 +128,11 @@ def batch_norm(
     if x.ndim < 2:
         raise ValueError(f"batch_norm: input must be (N, C, …), got shape {x.shape}")
     channels = x.shape[1]
-    named = dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    for name, t in named.items():
-        if t is not None and t.shape != (channels,):
-            raise ValueError(
-                f"batch_norm: {name} must have shape ({channels},) for an input with {channels} "
-                f"channels {x.shape}, got {t.shape}"
-            )
-    check_same_dtype("batch_norm", x, **named)
+    _check_channels("batch_norm", x, running_mean, running_var, weight, bias)
     if not training:
-        return _with_running_statistics(x, running_mean, running_var, weight, bias, eps)
+        return _with_running_statistics(
+            "batch_norm", x, running_mean, running_var, weight, bias, eps
+        )
     count = x.numel() // channels if channels else 0
     if count == 1:
         raise ValueError(
@@ -158,6 +153,21 @@ def batch_norm(
     return y
 
 
+def _check_channels(
+    function: str, x: Tensor, running_mean: Any, running_var: Any, weight: Any, bias: Any
+) -> None:
+    """Each of the four, where given, is a tensor with one element a channel."""
+    named = dict(running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    check_same_dtype(function, x, **named)
+    channels = x.shape[1] if x.ndim > 1 else 0
+    for name, t in named.items():
+        if t is not None and t.shape != (channels,):
+            raise ValueError(
+                f"{function}: {name} must have shape ({channels},) for an input with {channels} "
+                f"channels {x.shape}, got {t.shape}"
+            )
+
+
 def _move(running: Tensor | None, batch: Any, momentum: float) -> None:
     if running is not None:
         running.data *= 1 - momentum
@@ -165,13 +175,19 @@ def _move(running: Tensor | None, batch: Any, momentum: float) -> None:
 
 
 def _with_running_statistics(
-    x: Tensor, running_mean: Any, running_var: Any, weight: Any, bias: Any, eps: float
+    function: str,
+    x: Tensor,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    eps: float,
 ) -> Tensor:
     """γ·(x − r)/√(v + ε) + β as one scale and one shift a channel."""
     if running_mean is None or running_var is None:
         raise ValueError(
-            "batch_norm: running_mean and running_var are needed in evaluation; "
-            "call with training=True to use the batch's own statistics"
+            f"{function}: running_mean and running_var are needed in evaluation; "
+            "use the batch's own statistics (training=True) or give them"
         )
     scale = 1 / sqrt(running_var.detach() + eps)
     scale = scale if weight is None else scale * weight
@@ -260,7 +276,8 @@ def group_norm(
 ) -> Tensor:
     """Standardises each group of channels of each sample; weight and bias (C,). (Wu & He 2018)"""
     x = check_float("group_norm", "input", input)
-    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
+    check_integer("group_norm", "num_groups", num_groups, 1)
+    if x.ndim < 2 or x.shape[1] % num_groups:
         raise ValueError(
             f"group_norm: the channels of input {x.shape} must be divisible by {num_groups=}"
         )
@@ -286,8 +303,11 @@ def instance_norm(
     statistics, and used instead of them with use_input_stats=False. (Ulyanov et al. 2016)
     """
     x = check_float("instance_norm", "input", input)
+    _check_channels("instance_norm", x, running_mean, running_var, weight, bias)
     if not use_input_stats:
-        return _with_running_statistics(x, running_mean, running_var, weight, bias, eps)
+        return _with_running_statistics(
+            "instance_norm", x, running_mean, running_var, weight, bias, eps
+        )
     count = x.numel() // (x.shape[0] * x.shape[1]) if x.ndim > 2 and x.numel() else 0
     if x.ndim < 3 or (count <= 1 and x.numel()):
         raise ValueError(

@@ -178,6 +178,8 @@ def _prepare(
 ) -> tuple[Tensor, Window, tuple[int, int]]:
     """The checked input, its window, and the output's size."""
     x = check_tensor(function, "input", input)
+    if x.dtype.kind == "b":
+        raise TypeError(f"{function}: input must hold numbers, got bools; use input.float()")
     if x.ndim not in (3, 4):
         raise ValueError(f"{function}: input must be (N, C, H, W) or (C, H, W), got {x.shape}")
     kernel_size = pair(function, "kernel_size", kernel_size, least=1)
@@ -252,6 +254,8 @@ def _adaptive_size(function: str, x: Tensor, output_size: Any) -> tuple[int, int
             f"got {x.shape}"
         )
     both = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    if len(both) != 2:
+        raise TypeError(f"{function}: output_size must be an integer or two, got {output_size!r}")
     given = [n if wanted is None else wanted for wanted, n in zip(both, x.shape[-2:], strict=True)]
     return pair(function, "output_size", given, least=1)
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from typing import Any
 
 from .. import backend
 from ..autograd import Function, Tensor
-from ._arguments import axis_of, broadcast_shape, cast, check_same_dtype, check_tensor, common_dtype
+from ._arguments import (
+    axis_of,
+    broadcast_shape,
+    cast,
+    check_same_backend,
+    check_same_dtype,
+    check_tensor,
+    common_dtype,
+)
 from .arithmetic import broadcast_to, sum_to
 
 
@@ -52,6 +61,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 def _pair(function: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     a, b = check_tensor(function, "input", a), check_tensor(function, "other", b)
+    check_same_backend(function, a, b)
     if a.dtype != b.dtype:
         raise TypeError(
             f"{function}: input is {a.dtype} but other is {b.dtype}; convert one with .to(dtype)"
@@ -62,9 +72,9 @@ def _pair(function: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """A batch of products: (B, m, k) and (B, k, n) → (B, m, n); nothing is broadcast."""
     a, b = _pair("bmm", input, mat2)
-    if a.ndim != 3 or b.ndim != 3 or a.shape[0] != b.shape[0]:
+    if a.ndim != 3 or b.ndim != 3 or a.shape[0] != b.shape[0] or a.shape[2] != b.shape[1]:
         raise ValueError(
-            f"bmm: needs (B, m, k) and (B, k, n) with one B, got {a.shape} and {b.shape}"
+            f"bmm: needs (B, m, k) and (B, k, n) with one B and one k, got {a.shape} and {b.shape}"
         )
     return matmul(a, b)
 
@@ -83,9 +93,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     check_same_dtype("linear", x, weight=w, bias=bias)
     if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
         got = x.shape[-1] if x.ndim else "no"
+        expects = w.shape[1] if w.ndim == 2 else "two axes (out, in)"
         raise ValueError(
-            f"linear: input has {got} features but weight expects "
-            f"{w.shape[-1]} (input {x.shape}, weight {w.shape})"
+            f"linear: input has {got} features but weight expects {expects} "
+            f"(input {x.shape}, weight {w.shape})"
         )
     if bias is not None and bias.shape != w.shape[:1]:
         raise ValueError(f"linear: bias must have shape {w.shape[:1]}, got {bias.shape}")
@@ -133,6 +144,11 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     has the letters that occur once, in alphabetical order; ``...`` stands for leading axes; a
     letter repeated within one operand takes its diagonal; lengths of 1 are stretched.
     """
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: the equation must be text such as 'ij,jk->ik', got {equation!r}")
+    strange = set(equation) - set(string.ascii_letters + ",.-> ")
+    if strange:
+        raise ValueError(f"einsum: {equation!r} holds {sorted(strange)}, which are no letters")
     if len(operands) == 1 and isinstance(operands[0], Sequence):
         operands = tuple(operands[0])
     tensors = [check_tensor("einsum", f"operand {i}", t) for i, t in enumerate(operands)]

@@ -74,15 +74,19 @@ def _over(n: float) -> float:
 
 def var(input: Tensor, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:
     """The variance Σ(x − x̄)²/max(0, n − correction) over `dim`; correction 1 is unbiased."""
-    t = check_float("var", "input", input)
-    axes = axes_of("var", dim, t.ndim)
+    return _var("var", input, dim, correction, keepdim)
+
+
+def _var(function: str, input: Tensor, dim: Any, correction: int, keepdim: bool) -> Tensor:
+    t = check_float(function, "input", input)
+    axes = axes_of(function, dim, t.ndim)
     y = Var(axes, _count(t, axes) - correction)(t)
     return y if keepdim else y.reshape(tuple(n for i, n in enumerate(t.shape) if i not in axes))
 
 
 def std(input: Tensor, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:
     """The standard deviation, √var; where it is 0 its slope, infinite for √, is taken as 0."""
-    v = var(input, dim, correction=correction, keepdim=keepdim)
+    v = _var("std", input, dim, correction, keepdim)
     flat = v.detach() == 0
     return where(flat, 0.0, sqrt(where(flat, 1.0, v)))
 

@@ -69,8 +69,10 @@ def interpolate(
     Both work on rows and columns separately.
     """
     x = check_float("interpolate", "input", input)
-    if x.ndim != 4:
-        raise ValueError(f"interpolate: input must be (N, C, H, W), got shape {x.shape}")
+    if x.ndim != 4 or min(x.shape[2:]) == 0:
+        raise ValueError(
+            f"interpolate: input must be (N, C, H, W) with H and W above 0, got shape {x.shape}"
+        )
     if mode not in ("nearest", "bilinear"):
         raise ValueError(f"interpolate: mode must be 'nearest' or 'bilinear', got {mode!r}")
     if mode == "nearest" and align_corners is not None:
@@ -105,6 +107,10 @@ def _sizes_and_steps(
         raise ValueError("interpolate: give either size or scale_factor")
     given = size if scale_factor is None else scale_factor
     both = tuple(given) if isinstance(given, tuple | list) else (given, given)
+    numbers = all(isinstance(v, int if scale_factor is None else int | float) for v in both)
+    if not numbers or any(isinstance(v, bool) for v in both):
+        kind = "integers" if scale_factor is None else "numbers"
+        raise TypeError(f"interpolate: needs one or two {kind}, got {given!r}")
     if len(both) != 2 or min(both) <= 0:
         raise ValueError(f"interpolate: needs one or two positive numbers, got {given!r}")
     if scale_factor is None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Function, Tensor
-from ._arguments import axes_of, axis_of, cast, check_tensor, common_dtype
+from ._arguments import axes_of, axis_of, cast, check_integer, check_tensor, common_dtype
 from .arithmetic import broadcast_to
 from .lookup import IndexSelect, index
 
@@ -64,10 +64,7 @@ def _shape_argument(function: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
     """(2, 3) from ``f(x, 2, 3)`` as well as from ``f(x, (2, 3))``."""
     if len(shape) == 1 and isinstance(shape[0], Sequence):
         shape = tuple(shape[0])
-    for n in shape:
-        if isinstance(n, bool) or not isinstance(n, Integral):
-            raise TypeError(f"{function}: lengths must be integers, got {shape!r}")
-    return tuple(int(n) for n in shape)
+    return tuple(check_integer(function, f"each number of {shape!r}", n) for n in shape)
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -152,6 +149,11 @@ def expand(input: Tensor, *shape: Any) -> Tensor:
     if lead < 0 or any(n == -1 for n in wanted[:lead]):
         raise ValueError(f"expand: {t.shape} cannot be expanded to {wanted}")
     full = tuple(t.shape[i - lead] if n == -1 else n for i, n in enumerate(wanted))
+    for n, stretched in zip(t.shape, full[lead:], strict=True):
+        if n not in (1, stretched) or stretched < 0:
+            raise ValueError(
+                f"expand: {t.shape} cannot be expanded to {wanted}: only axes of length 1 stretch"
+            )
     return broadcast_to(t, full)
 
 
@@ -225,6 +227,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def _tensor_list(function: str, tensors: Sequence[Tensor]) -> list[Tensor]:
     """The tensors as a list in one dtype."""
+    if not isinstance(tensors, tuple | list):
+        what = type(tensors).__name__
+        raise TypeError(f"{function}: needs a list or tuple of tensors, got {what}")
     tensors = [check_tensor(function, f"tensors[{i}]", t) for i, t in enumerate(tensors)]
     if not tensors:
         raise ValueError(f"{function}: needs at least one tensor")
@@ -238,6 +243,8 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """The `length` elements from `start` on along `dim`; a view."""
     t = check_tensor("narrow", "input", input)
     axis = axis_of("narrow", dim, t.ndim)
+    start = check_integer("narrow", "start", start)
+    length = check_integer("narrow", "length", length)
     if not 0 <= start <= start + length <= t.shape[axis]:
         raise ValueError(
             f"narrow: {start} to {start + length} is outside 0 to {t.shape[axis]} (dim {dim})"
@@ -257,7 +264,10 @@ def split(
             raise ValueError(f"split: the size of a piece must be positive, got {size}")
         lengths = [min(size, n - start) for start in range(0, n, size)] or [0]
     else:
-        lengths = list(split_size_or_sections)
+        if not isinstance(split_size_or_sections, Sequence):
+            check_integer("split", "split_size_or_sections", split_size_or_sections)
+        given = split_size_or_sections
+        lengths = [check_integer("split", f"each length of {given}", k, 0) for k in given]
         if sum(lengths) != n:
             raise ValueError(f"split: lengths {lengths} must add up to {n}, the length of {dim=}")
     starts = [sum(lengths[:i]) for i in range(len(lengths))]
@@ -267,8 +277,7 @@ def split(
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal length along `dim`; the last may be shorter."""
     t = check_tensor("chunk", "input", input)
-    if chunks < 1:
-        raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
+    check_integer("chunk", "chunks", chunks, 1)
     n = t.shape[axis_of("chunk", dim, t.ndim)]
     if n == 0:
         return tuple(narrow(t, dim, 0, 0) for _ in range(chunks))
@@ -337,6 +346,8 @@ def pad(
 
 def _pad_widths(t: Tensor, pad: Sequence[int]) -> list[tuple[int, int]]:
     """One (before, after) for each axis, the first axis first."""
+    if not isinstance(pad, Sequence):
+        raise TypeError(f"pad: widths must be a list such as (left, right), got {pad!r}")
     pad = _shape_argument("pad", tuple(pad))
     if len(pad) % 2 or len(pad) > 2 * t.ndim:
         raise ValueError(

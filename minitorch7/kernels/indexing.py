@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 def add_at(xp: Any, shape: tuple[int, ...], where: tuple[Any, ...], values: Any) -> Any:
     """Zeros of `shape` with `values` added at the index `where`; a place named twice gets both.
@@ -54,17 +56,29 @@ def _is_integer(item: Any) -> bool:
     return isinstance(item, int) and not isinstance(item, bool)
 
 
-def check_index(shape: tuple[int, ...], where: tuple[Any, ...]) -> None:
-    """IndexError where a part of the index lies outside its axis, or there are too many parts."""
+def check_index(shape: tuple[int, ...], where: tuple[Any, ...], look: bool) -> None:
+    """IndexError where a part of the index lies outside its axis, or there are too many parts.
+
+    look  also at the values of index arrays; on a GPU that would wait, and they wrap around there
+    """
+    if sum(item is Ellipsis for item in where) > 1:
+        raise IndexError("index: '...' can stand only once in an index")
     used = sum(_axes_used(item) for item in where)
     if used > len(shape):
         raise IndexError(f"index: {used} indices for a tensor of {len(shape)} axes, shape {shape}")
+    lengths = [item.shape for item in where if _is_integer_array(item)]
+    try:
+        np.broadcast_shapes(*lengths)
+    except ValueError:
+        listed = " and ".join(map(str, lengths))
+        raise IndexError(f"index: index tensors of shapes {listed} do not fit together") from None
     axis = 0
     for item in where:
         if item is Ellipsis:
             axis += len(shape) - used
             continue
-        _check_item(shape, axis, item)
+        if look or not _is_integer_array(item):
+            _check_item(shape, axis, item)
         axis += _axes_used(item)
 
 

@@ -53,6 +53,8 @@ class ModuleList(Module):
     """A list of modules that counts as one; it has no forward of its own."""
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"ModuleList: needs modules to list, got {type(modules).__name__}")
         for module in modules:
             self.append(module)
 
@@ -82,7 +84,12 @@ class MergeLayer(Module):
     def __init__(self, dense: bool = False) -> None:
         self.dense = dense
 
-    def forward(self, input: Tensor, original: Tensor) -> Tensor:
+    def forward(self, input: Tensor, original: Tensor | None = None) -> Tensor:
+        if original is None:
+            raise TypeError(
+                "MergeLayer: nothing to merge with: it is given the block's input by "
+                "nn.SequentialEx; put it into one instead of nn.Sequential"
+            )
         if self.dense:
             return F.cat([input, original], dim=1)
         if input.shape != original.shape:
@@ -115,6 +122,8 @@ class Lambda(Module):
     """Any function as a layer."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        if not callable(function):
+            raise TypeError(f"Lambda: needs a function, got {type(function).__name__}")
         self.function = function
 
     def forward(self, input: Tensor) -> Tensor:

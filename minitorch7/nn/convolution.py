@@ -7,7 +7,7 @@ from typing import Any
 from .. import functional as F
 from ..autograd import Tensor
 from ..creation import zeros
-from ..functional._arguments import pair
+from ..functional._arguments import check_integer, pair
 from . import init
 from .module import Module, Parameter
 
@@ -30,8 +30,10 @@ class _Convolution(Module):
         transposed: bool = False,
     ) -> None:
         name = type(self).__name__
+        check_integer(name, "groups", groups, 1)
         for what, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if groups < 1 or channels < 1 or channels % groups:
+            check_integer(name, what, channels)
+            if channels < 1 or channels % groups:
                 raise ValueError(f"{name}: {what} (={channels}) must be divisible by {groups=}")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = self._lengths("kernel_size", kernel_size, 1)
@@ -44,16 +46,13 @@ class _Convolution(Module):
         init.default_(self.weight, self.bias)
 
     def _lengths(self, name: str, value: Any, least: int) -> tuple[int, ...]:
-        both = (
-            pair(type(self).__name__, name, value, least)
-            if self.axes == 2
-            else (
-                pair(
-                    type(self).__name__, name, value if isinstance(value, int) else value[0], least
-                )
-            )
-        )
-        return both[: self.axes]
+        """One number an axis, from an int or from a tuple of as many as there are axes."""
+        kind = type(self).__name__
+        if self.axes == 2:
+            return pair(kind, name, value, least)
+        if isinstance(value, tuple | list) and len(value) == 1:
+            value = value[0]
+        return (check_integer(kind, name, value, least),)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Tensor
+from ..functional._arguments import check_tensor
 
 
 def calculate_fan(tensor: Tensor) -> tuple[int, int]:
@@ -40,6 +41,10 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return gains[nonlinearity]
 
 
+def _library(function: str, tensor: Tensor) -> Any:
+    return backend.library(check_tensor(function, "tensor", tensor).backend)
+
+
 def _fill(tensor: Tensor, values: Any) -> Tensor:
     tensor.data[...] = values
     tensor.mark_changed()
@@ -48,36 +53,38 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Fill with U(a, b)."""
-    xp = backend.library(tensor.backend)
+    xp = _library("uniform_", tensor)
     return _fill(tensor, a + (b - a) * backend.uniform(xp, tensor.shape, tensor.dtype))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Fill with N(mean, std²)."""
-    xp = backend.library(tensor.backend)
+    xp = _library("normal_", tensor)
+    if std < 0:
+        raise ValueError(f"normal_: std must be at least 0, got {std}")
     return _fill(tensor, mean + std * backend.normal(xp, tensor.shape, tensor.dtype))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one value."""
-    return _fill(tensor, val)
+    return _fill(check_tensor("constant_", "tensor", tensor), val)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
     """Fill with zeros."""
-    return constant_(tensor, 0.0)
+    return _fill(check_tensor("zeros_", "tensor", tensor), 0.0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
     """Fill with ones."""
-    return constant_(tensor, 1.0)
+    return _fill(check_tensor("ones_", "tensor", tensor), 1.0)
 
 
 def _fan(function: str, tensor: Tensor, mode: str) -> int:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"{function}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
-    fan_in, fan_out = calculate_fan(tensor)
-    return fan_in if mode == "fan_in" else fan_out
+    fan_in, fan_out = calculate_fan(check_tensor(function, "tensor", tensor))
+    return max(1, fan_in if mode == "fan_in" else fan_out)  # a weight of nothing has no spread
 
 
 def kaiming_normal_(
@@ -112,5 +119,5 @@ def default_(weight: Tensor, bias: Tensor | None) -> None:
     """PyTorch's default for linear layers and convolutions: both from U(−1/√fan_in, 1/√fan_in)."""
     kaiming_uniform_(weight, a=math.sqrt(5))  # the bound is then 1/√fan_in
     if bias is not None:
-        bound = 1 / math.sqrt(calculate_fan(weight)[0])
+        bound = 1 / math.sqrt(max(1, calculate_fan(weight)[0]))
         uniform_(bias, -bound, bound)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import functional as F
 from ..autograd import Tensor
 from ..creation import zeros
+from ..functional._arguments import check_integer
 from . import init
 from .module import Module, Parameter
 
@@ -13,7 +14,8 @@ class Linear(Module):
     """y = x·Wᵀ + b: (…, in_features) → (…, out_features)."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features = check_integer("Linear", "in_features", in_features, 0)
+        self.out_features = check_integer("Linear", "out_features", out_features, 0)
         self.weight = Parameter(zeros(out_features, in_features))
         self.register_parameter("bias", Parameter(zeros(out_features)) if bias else None)
         init.default_(self.weight, self.bias)
@@ -31,7 +33,12 @@ class Embedding(Module):
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None
     ) -> None:
-        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.num_embeddings = check_integer("Embedding", "num_embeddings", num_embeddings, 0)
+        self.embedding_dim = check_integer("Embedding", "embedding_dim", embedding_dim, 0)
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise ValueError(
+                f"Embedding: padding_idx {padding_idx} is outside the {num_embeddings} rows"
+            )
         self.padding_idx = padding_idx
         self.weight = Parameter(zeros(num_embeddings, embedding_dim))
         init.normal_(self.weight)

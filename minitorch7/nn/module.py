@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from .. import backend
 from ..autograd import HookHandle, Tensor, note_layer, state
@@ -42,6 +44,13 @@ class Module:
     # ------------------------------------------------------------------------------ attributes
 
     def __setattr__(self, name: str, value: Any) -> None:
+        for registry, kind in ((self._parameters, Parameter), (self._buffers, Tensor)):
+            if name in registry and not isinstance(value, kind | Module | None):
+                raise TypeError(
+                    f"{type(self).__name__}: cannot put {type(value).__name__} in the place of "
+                    f"{name!r}, which holds a {kind.__name__}; use a {kind.__name__} or None, or "
+                    f"{name}.copy_(values) to change its values"
+                )
         owned = (self._parameters, self._buffers, self._modules)
         if isinstance(value, Parameter):
             home = self._parameters
@@ -78,16 +87,27 @@ class Module:
 
     def register_buffer(self, name: str, value: Tensor | None) -> None:
         """Keep a tensor in the state without training it."""
-        self._buffers[name] = value
+        self._register("register_buffer", self._buffers, name, value, Tensor)
 
     def register_parameter(self, name: str, value: Parameter | None) -> None:
         """Keep a parameter under `name`; None marks one that is absent, such as a bias."""
-        self.__dict__.pop(name, None)
-        self._parameters[name] = value
+        self._register("register_parameter", self._parameters, name, value, Parameter)
 
-    def add_module(self, name: str, module: Module) -> None:
+    def add_module(self, name: str, module: Module | None) -> None:
         """Keep a module under `name`."""
-        self._modules[name] = module
+        self._register("add_module", self._modules, name, module, Module)
+
+    def _register(
+        self, function: str, registry: dict[str, Any], name: str, value: Any, kind: type
+    ) -> None:
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(
+                f"{type(self).__name__}.{function}: {name!r} must be a {kind.__name__} or None, "
+                f"got {type(value).__name__}"
+            )
+        if name in self.__dict__:
+            raise KeyError(f"{type(self).__name__}.{function}: {name!r} is an attribute already")
+        registry[name] = value
 
     # --------------------------------------------------------------------------------- calling
 
@@ -211,18 +231,27 @@ class Module:
     def state_dict(self) -> OrderedDict[str, Tensor]:
         """Parameters and buffers by dotted name; they share memory with the module."""
         found: OrderedDict[str, Tensor] = OrderedDict()
-        for prefix, module in self.named_modules(memo=None):
-            for registry in (module._parameters, module._buffers):
-                for name, value in registry.items():
-                    if value is not None:
-                        found[f"{prefix}.{name}" if prefix else name] = value
+        self._collect_state(found, "")
         return found
+
+    def _collect_state(self, found: dict[str, Tensor], prefix: str) -> None:
+        """A module that stands in two places is listed under both names, as PyTorch does."""
+        for name, value in [*self._parameters.items(), *self._buffers.items()]:
+            if value is not None:
+                found[prefix + name] = value
+        for name, module in self._modules.items():
+            if module is not None:
+                module._collect_state(found, f"{prefix}{name}.")
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> None:
         """Copy values (tensors or arrays) in, by name. All are checked before the first is copied.
 
         Raises KeyError for missing or unexpected names (unless not strict), ValueError for shapes.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"load_state_dict: needs a dictionary of tensors, got {type(state_dict).__name__}"
+            )
         own = self.state_dict()
         missing = [k for k in own if k not in state_dict]
         unexpected = [k for k in state_dict if k not in own]
@@ -234,6 +263,12 @@ class Module:
         arrays = {
             k: v.data if isinstance(v, Tensor) else v for k, v in state_dict.items() if k in own
         }
+        for name, array in arrays.items():
+            if not backend.is_array(array) or array.dtype.kind not in "fiub":
+                got = getattr(array, "dtype", type(array).__name__)
+                raise TypeError(
+                    f"load_state_dict: {name!r} must be a tensor or array of numbers, got {got}"
+                )
         wrong = [
             f"{k} {tuple(a.shape)} for {own[k].shape}"
             for k, a in arrays.items()
@@ -283,6 +318,8 @@ class Module:
         """
         from ..functional.conversion import to
 
+        if _is_dtype(target):
+            _check_float_dtype(type(self).__name__, target)
         for module in self.modules():
             for registry in (module._parameters, module._buffers):
                 for t in registry.values():
@@ -336,6 +373,17 @@ def _first(names: list[str], most: int = 4) -> str:
 
 def _is_dtype(target: Any) -> bool:
     return not (isinstance(target, str) and target in (*backend.NAMES, "cpu", "cuda"))
+
+
+def _check_float_dtype(name: str, target: Any) -> None:
+    try:
+        kind = np.dtype(target).kind
+    except TypeError:
+        raise backend.BackendError(
+            f"{name}.to: {target!r} is neither a backend ('numpy', 'cupy') nor a dtype"
+        ) from None
+    if kind != "f":
+        raise TypeError(f"{name}.to: weights must be floating point, got {target!r}")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 from .. import functional as F
 from ..autograd import Tensor
 from ..creation import ones, zeros
+from ..functional._arguments import check_integer, check_tensor
 from .module import Module, Parameter
 
 
@@ -28,7 +29,8 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features = check_integer(type(self).__name__, "num_features", num_features, 0)
+        self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.register_parameter("weight", Parameter(ones(num_features)) if affine else None)
         self.register_parameter("bias", Parameter(zeros(num_features)) if affine else None)
@@ -38,6 +40,7 @@ class _BatchNorm(Module):
         self.register_buffer("num_batches_tracked", zeros((), dtype=np.int64) if track else None)
 
     def forward(self, input: Tensor) -> Tensor:
+        check_tensor(type(self).__name__, "input", input)
         if input.ndim not in self.axes:
             raise ValueError(
                 f"{type(self).__name__}: input must have "
@@ -105,6 +108,8 @@ class GroupNorm(Module):
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
     ) -> None:
+        check_integer("GroupNorm", "num_groups", num_groups, 1)
+        check_integer("GroupNorm", "num_channels", num_channels, 1)
         if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: num_channels (={num_channels}) must be divisible by "

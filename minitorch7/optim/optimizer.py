@@ -23,6 +23,11 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            raise TypeError(
+                f"{type(self).__name__}: params must be a list of tensors or of groups, "
+                f"got one {type(params).__name__}"
+            )
         groups = list(params)
         if not groups:
             raise ValueError(f"{type(self).__name__}: got no parameters")
@@ -36,6 +41,8 @@ class Optimizer:
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """One more group; options it does not give come from the defaults."""
+        if "params" not in group:
+            raise ValueError(f"{type(self).__name__}: a group needs 'params', got {list(group)}")
         params = group["params"]
         group = {**self.defaults, **group}
         group["params"] = [params] if isinstance(params, Tensor) else list(params)
@@ -47,7 +54,18 @@ class Optimizer:
             if id(p) in taken:
                 raise ValueError(f"{type(self).__name__}: a parameter stands in two groups")
             taken.add(id(p))
+        self.check_options(group)
         self.param_groups.append(group)
+
+    def check_options(self, group: dict[str, Any]) -> None:
+        """ValueError or TypeError where an option of the group makes no sense."""
+        name = type(self).__name__
+        for option in ("lr", "momentum", "weight_decay", "eps"):
+            value = group.get(option, 0)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{name}: {option} must be a number, got {value!r}")
+            if not value >= 0:
+                raise ValueError(f"{name}: {option} must be at least 0, got {value}")
 
     def zero_grad(self) -> None:
         """Forget all gradients; call it between two backward passes that should not add up."""
@@ -60,9 +78,21 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
+                    self._make_ready(p)
                     xp = backend.library(p.backend)
                     self.update(xp, p.data, p.grad.data, group, self.state.setdefault(p, {}))
                     p.mark_changed()
+
+    def _make_ready(self, p: Tensor) -> None:
+        """Check the gradient's shape, and follow a parameter that was moved to another backend."""
+        if p.grad.shape != p.shape:
+            raise ValueError(
+                f"{type(self).__name__}.step: a gradient of shape {p.grad.shape} for a parameter "
+                f"of shape {p.shape}"
+            )
+        for name, value in self.state.get(p, {}).items():
+            if backend.is_array(value) and backend.name_of(value) != p.backend:
+                self.state[p][name] = backend.to(value, p.backend)
 
     def update(self, xp: Any, p: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Change the array `p` in place, given its gradient `g`."""
@@ -100,13 +130,19 @@ class Optimizer:
                 f"{type(self).__name__}.load_state_dict: the state has groups of {sizes} "
                 f"parameters, this optimiser of {own}"
             )
+        by_number = {i: p for p, i in self._numbers().items()}
+        restored = {}
+        for number, kept in state_dict["state"].items():
+            if int(number) not in by_number:
+                raise ValueError(
+                    f"{type(self).__name__}.load_state_dict: there is no parameter {number} among "
+                    f"{len(by_number)}"
+                )
+            p = by_number[int(number)]
+            restored[p] = {k: self._restored(p, k, v) for k, v in kept.items()}
+        self.state = restored  # only now: all of it fits
         for mine, saved in zip(self.param_groups, groups, strict=True):
             mine.update({k: v for k, v in saved.items() if k != "params"})
-        by_number = {i: p for p, i in self._numbers().items()}
-        self.state = {}
-        for number, kept in state_dict["state"].items():
-            p = by_number[int(number)]
-            self.state[p] = {k: self._restored(p, k, v) for k, v in kept.items()}
 
     def _restored(self, p: Tensor, name: str, value: Any) -> Any:
         value = value.data if isinstance(value, Tensor) else value
@@ -118,12 +154,6 @@ class Optimizer:
                 f"for a parameter of shape {p.shape}"
             )
         return backend.to(value, p.backend).copy()
-
-
-def _check(name: str, **values: float) -> None:
-    for what, value in values.items():
-        if not value >= 0:
-            raise ValueError(f"{name}: {what} must be at least 0, got {value}")
 
 
 class SGD(Optimizer):
@@ -143,7 +173,6 @@ class SGD(Optimizer):
         weight_decay: float = 0,
         nesterov: bool = False,
     ) -> None:
-        _check("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("SGD: nesterov needs momentum above 0 and no dampening")
         super().__init__(
@@ -191,12 +220,16 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0,
     ) -> None:
-        name = type(self).__name__
-        _check(name, lr=lr, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
+
+    def check_options(self, group):
+        super().check_options(group)
+        name, betas = type(self).__name__, group["betas"]
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"{name}: betas must be two numbers (β₁, β₂), got {betas!r}")
         for i, beta in enumerate(betas):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name}: betas[{i}] must be at least 0 and below 1, got {beta}")
-        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
 
     def update(self, xp, p, g, group, state):
         lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]

@@ -18,7 +18,9 @@ def annealing_linear(start: float, end: float, pct: float) -> float:
 
 
 def annealing_exp(start: float, end: float, pct: float) -> float:
-    """A straight line on a logarithmic scale."""
+    """A straight line on a logarithmic scale, between two positive numbers."""
+    if not (start > 0 and end > 0):
+        raise ValueError(f"annealing_exp: needs positive ends, got {start} and {end}")
     return start * (end / start) ** pct
 
 
@@ -48,8 +50,14 @@ class OneCycle:
         div_factor: float = 25.0,
         pct_start: float = 0.3,
     ) -> None:
+        if isinstance(n_steps, bool) or not isinstance(n_steps, int):
+            raise TypeError(f"OneCycle: n_steps must be an integer, got {n_steps!r}")
         if n_steps < 1:
             raise ValueError(f"OneCycle: needs at least 1 step, got {n_steps}")
+        if not div_factor > 0:
+            raise ValueError(f"OneCycle: div_factor must be positive, got {div_factor}")
+        if min(max_lr if isinstance(max_lr, Sequence) else [max_lr]) < 0:
+            raise ValueError(f"OneCycle: max_lr must be at least 0, got {max_lr}")
         if not 0 <= pct_start <= 1:
             raise ValueError(f"OneCycle: pct_start must be between 0 and 1, got {pct_start}")
         self.n_steps, self.max_lr, self.moms = n_steps, max_lr, moms

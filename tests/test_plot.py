@@ -1,0 +1,206 @@
+"""Pictures: what is drawn, that nothing leaks, that files are whole."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minitorch7 import plot
+
+PICTURES = np.linspace(0, 1, 5 * 3 * 6 * 4).reshape(5, 3, 6, 4)
+
+
+def every_kind():
+    """One figure of each kind."""
+    rng = np.random.default_rng(0)
+    return {
+        "image_grid": plot.image_grid(PICTURES, titles=list("abcde"), suptitle="five"),
+        "digits": plot.image_grid(rng.random((4, 8, 8)), cmap="binary"),
+        "masks": plot.image_grid(PICTURES, masks=rng.integers(0, 32, (5, 6, 4))),
+        "plot_multi": plot.plot_multi(lambda i, j, ax: ax.plot([i, j]), 2, 3),
+        "lr_curve": plot.lr_curve(np.geomspace(1e-6, 1, 40), rng.random(40), suggestion=1e-3),
+        "schedule": plot.schedule(np.linspace(0, 1, 9), np.linspace(1, 0, 9)),
+        "groups": plot.schedule(rng.random((9, 3))),
+        "loss_curves": plot.loss_curves(rng.random(30), [0.5, 0.2]),
+        "metric_curves": plot.metric_curves({"accuracy": [0.5, 0.9], "dice": [0.1, 0.4]}),
+        "confusion": plot.confusion([[3, 1], [0, 4]], ["ant", "bee"]),
+        "bar_chart": plot.bar_chart(["numpy", "torch"], [35.0, 24.0], [3.0, 2.0], "ms"),
+    }
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_picture_is_drawn_without_warnings(tmp_path):
+    for name, figure in every_kind().items():
+        path = plot.save(figure, tmp_path / f"{name}.png")
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_notebook_can_show_a_figure():
+    assert plot.bar_chart(["a"], [1])._repr_png_().startswith(b"\x89PNG")
+
+
+def test_no_pyplot_and_nothing_at_import(tmp_path):
+    code = (
+        "import sys, minitorch7.plot as p; assert 'matplotlib' not in sys.modules;"
+        "p.save(p.bar_chart(['a'], [1]), sys.argv[1]);"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    root = Path(__file__).resolve().parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment.pop("DISPLAY", None)
+    command = [sys.executable, "-c", code, str(tmp_path / "a.png")]
+    assert subprocess.run(command, env=environment).returncode == 0
+
+
+# ------------------------------------------------------------------------------------------- images
+
+
+def shown(ax):
+    return np.asarray(ax.images[0].get_array())
+
+
+def test_images_keep_their_values_and_places():
+    figure = plot.image_grid(PICTURES, cols=2)
+    assert len(figure.axes) == 6  # 3 rows of 2, the last cell empty
+    for picture, ax in zip(PICTURES, figure.axes, strict=False):
+        np.testing.assert_allclose(shown(ax), picture.transpose(1, 2, 0), atol=1e-6)
+    assert not figure.axes[5].images
+
+
+def test_one_channel_images_have_a_fixed_scale_and_a_colour_map():
+    ax = plot.image_grid(np.full((1, 1, 4, 4), 0.3), cmap="binary").axes[0]
+    assert ax.images[0].get_clim() == (0, 1) and ax.images[0].get_cmap().name == "binary"
+    assert plot.image_grid(np.zeros((1, 4, 4))).axes[0].images[0].get_cmap().name == "gray"
+
+
+def test_values_outside_are_clipped():
+    assert shown(plot.image_grid([np.array([[-1.0, 2.0]])]).axes[0]).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(("n", "grid"), [(1, (1, 1)), (4, (2, 2)), (5, (2, 3)), (10, (3, 4))])
+def test_the_grid_is_nearly_square(n, grid):
+    figure = plot.image_grid(np.zeros((n, 2, 2)))
+    spec = figure.axes[0].get_gridspec()
+    assert (spec.nrows, spec.ncols) == grid
+
+
+def test_pictures_without_names():
+    assert plot.image_grid(np.zeros((2, 2, 2)), []).axes[0].get_title() == ""
+
+
+def test_titles_have_colours():
+    figure = plot.image_grid(np.zeros((2, 2, 2)), ["a", "b"], title_colors=["black", "red"])
+    assert [ax.title.get_color() for ax in figure.axes] == ["black", "red"]
+
+
+def test_masks_have_one_colour_a_class():
+    figure = plot.image_grid(PICTURES[:2], masks=[np.full((6, 4), 21), np.full((1, 6, 4), 1)])
+    layers = [ax.images[1] for ax in figure.axes]
+    assert [layer.get_array()[0, 0] for layer in layers] == [1, 1]  # class 21 is drawn as 1
+    assert layers[0].get_alpha() == 0.5 and layers[0].get_clim() == (0, 19)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"images": []}, "there are no images"),
+        (
+            {"images": np.zeros((2, 6, 6, 3))},
+            r"got shape \(6, 6, 3\); the channel axis comes first",
+        ),
+        ({"images": np.zeros((2, 4, 4)), "titles": ["a"]}, "2 images but 1 titles"),
+        ({"images": np.zeros((5, 4, 4)), "rows": 2, "cols": 2}, "5 images do not fit 2 rows of 2"),
+    ],
+)
+def test_images_that_cannot_be_drawn(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plot.image_grid(**arguments)
+
+
+# ------------------------------------------------------------------------------------------- curves
+
+
+def xy(figure, axes=0, line=0):
+    return figure.axes[axes].lines[line].get_xydata().T
+
+
+def test_the_finders_curve_skips_its_ends_where_it_can():
+    lrs = np.geomspace(1e-5, 1, 30)
+    np.testing.assert_allclose(xy(plot.lr_curve(lrs, lrs))[0], lrs[10:-5])
+    np.testing.assert_allclose(xy(plot.lr_curve(lrs, lrs, 0, 0))[0], lrs)
+    np.testing.assert_allclose(xy(plot.lr_curve(lrs[:12], lrs[:12]))[0], lrs[:12])
+
+
+def test_axes_are_labelled():
+    labels = {
+        "lr_curve": ("learning rate (log scale)", "smoothed training loss"),
+        "schedule": ("Batches processed", "learning rate"),
+        "loss_curves": ("Batches processed", "loss"),
+        "metric_curves": ("epoch", "accuracy"),
+        "confusion": ("Predicted", "Actual"),
+    }
+    figures = every_kind()
+    for name, expected in labels.items():
+        ax = figures[name].axes[0]
+        assert (ax.get_xlabel(), ax.get_ylabel()) == expected
+
+
+def test_validation_losses_stand_at_the_ends_of_the_epochs():
+    figure = plot.loss_curves(np.ones(30), [3, 2, 1])
+    assert xy(figure, line=1)[0].tolist() == [10, 20, 30]
+    assert xy(plot.loss_curves(np.ones(30), [3], [7]), line=1)[0].tolist() == [7]
+    assert xy(plot.loss_curves(np.ones(30), skip_start=5))[0][0] == 6
+
+
+def test_confusion_cells():
+    figure = plot.confusion([[3, 1], [0, 4]], ["ant", "bee"], normalize=True)
+    assert [t.get_text() for t in figure.axes[0].texts] == ["0.75", "0.25", "0.00", "1.00"]
+    assert not plot.confusion(np.eye(30, dtype=int), list(map(str, range(30)))).axes[0].texts
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plot.lr_curve([], []), "run learn.lr_find"),
+        (lambda: plot.lr_curve([1], [1, 2]), "1 learning rates and 2 losses"),
+        (lambda: plot.confusion(np.eye(3), ["a"]), "it must be 1×1"),
+        (lambda: plot.bar_chart(["a"], [1, 2]), "1 labels but 2 values"),
+        (lambda: plot.metric_curves({}), "no metrics to draw"),
+        (lambda: plot.plot_multi(print, 0, 1), "at least one row"),
+    ],
+)
+def test_curves_that_cannot_be_drawn(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# ------------------------------------------------------------------------------------------ saving
+
+
+def test_save_makes_the_folders(tmp_path):
+    path = plot.save(plot.bar_chart(["a"], [1]), tmp_path / "new" / "deep" / "a.png")
+    assert path.is_file()
+
+
+def test_save_writes_png_only(tmp_path):
+    with pytest.raises(ValueError, match="written as PNG, got 'a.jpg'"):
+        plot.save(plot.bar_chart(["a"], [1]), tmp_path / "a.jpg")
+
+
+def test_a_failed_save_leaves_the_old_picture(tmp_path, monkeypatch):
+    figure = plot.bar_chart(["a"], [1])
+    path = plot.save(figure, tmp_path / "a.png")
+    before = path.read_bytes()
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match=r"plot.save: cannot write .*a.png .*No space left"):
+        plot.save(figure, path)
+    monkeypatch.undo()
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.png"]

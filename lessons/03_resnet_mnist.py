@@ -16,17 +16,18 @@
 # A run that is interrupted goes on where it stopped when you start it again.
 
 # %%
-import lesson
-import numpy as np
-
 import minitorch7 as mt
+import numpy as np
 from minitorch7 import functional as F
 from minitorch7 import nn, plot
 from minitorch7.data import rand_pad
 from minitorch7.learner import Learner, accuracy
 
+import lesson
+
 options = lesson.options_of(
-    "Lesson 3: from a plain CNN to a ResNet on handwritten digits.", "out/03_resnet_mnist"
+    "Lesson 3: from a plain CNN to a ResNet on handwritten digits.",
+    "out/03_resnet_mnist",
 )
 
 # %% [markdown]
@@ -212,14 +213,21 @@ def train(learn, name, epochs, max_lr):
         epochs = max(1, epochs // 4)
     epochs = min(epochs, options.epochs or epochs)
     learn.fit_one_cycle(
-        epochs, max_lr=max_lr, checkpoint=name, checkpoint_every=100, restart=options.restart
+        epochs,
+        max_lr=max_lr,
+        checkpoint=name,
+        checkpoint_every=100,
+        restart=options.restart,
     )
     return learn.recorder.metrics[-1][0]
 
 
 acc = train(learn, "basic", 3, 0.1)
 lesson.beside_published(
-    "basic CNN", acc, [("the lesson, 3 epochs", 0.9864), ("its later notebook", 0.9886)]
+    options,
+    "basic CNN",
+    acc,
+    [("the lesson, 3 epochs", 0.9864), ("its later notebook", 0.9886)],
 )
 lesson.show(learn.recorder.plot_lr(show_moms=True), options, "4_one_cycle")
 lesson.show(learn.recorder.plot_losses(), options, "5_losses")
@@ -257,7 +265,10 @@ print("parameters:", sum(p.numel() for p in model.parameters()))
 learn = learner(model)
 acc = train(learn, "refactored", 10, 0.1)
 lesson.beside_published(
-    "refactored", acc, [("the lesson, 10 epochs", 0.9911), ("its later notebook", 0.9916)]
+    options,
+    "refactored",
+    acc,
+    [("the lesson, 10 epochs", 0.9911), ("its later notebook", 0.9916)],
 )
 
 # %% [markdown]
@@ -368,7 +379,10 @@ lesson.show(learn.recorder.plot(), options, "6_lr_find_resnet")
 # %%
 acc = train(learn, "resnet", 12, 0.05)
 lesson.beside_published(
-    "ResNet-ish", acc, [("the lesson, 12 epochs", 0.9954), ("its later notebook", 0.9952)]
+    options,
+    "ResNet-ish",
+    acc,
+    [("the lesson, 12 epochs", 0.9954), ("its later notebook", 0.9952)],
 )
 lesson.show(learn.recorder.plot_metrics(), options, "7_accuracy")
 

@@ -1,4 +1,4 @@
-"""What every lesson needs and no lesson is about: flags, pictures, published figures, digits."""
+"""What every lesson needs and none is about: flags, pictures, published figures."""
 
 from __future__ import annotations
 
@@ -13,27 +13,37 @@ from minitorch7.data import DataNotFound, ImageList, drawn_digits, mnist
 
 
 def in_notebook() -> bool:
-    """Whether the lesson runs inside IPython or Jupyter, where there is no command line."""
+    """Whether this runs inside IPython or Jupyter, which have no command line."""
     return "ipykernel" in sys.modules or hasattr(sys, "ps1")
 
 
 def options_of(doc: str, out: str) -> argparse.Namespace:
     """The flags that all lessons share, parsed; the defaults in a notebook.
 
-    doc  the lesson's own first lines, shown by --help;  out  the default folder for pictures
+    doc  what --help says of the lesson;  out  the default folder for pictures
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--backend", choices=["numpy", "cupy"], help="processor or NVIDIA GPU")
+    parser.add_argument(
+        "--backend", choices=["numpy", "cupy"], help="processor or NVIDIA GPU"
+    )
     parser.add_argument("--data", metavar="DIR", help="folder with the data set")
     parser.add_argument("--out", default=out, metavar="DIR", help=f"pictures ({out})")
-    parser.add_argument("--epochs", type=int, metavar="N", help="at most N epochs a fit")
-    parser.add_argument("--quick", action="store_true", help="a taste, in about a minute")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and batches (0)")
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="at most N epochs a fit"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a taste, in about a minute"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of weights and batches (0)"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads for products")
     parser.add_argument(
-        "--restart", action="store_true", help="train anew, also what was trained before"
+        "--restart",
+        action="store_true",
+        help="train anew, also what was trained before",
     )
     options = parser.parse_args([] if in_notebook() else None)
     if options.epochs is not None and options.epochs < 1:
@@ -60,7 +70,7 @@ def show(figure: Any, options: argparse.Namespace, name: str) -> Any:
 
 
 def digits(options: argparse.Namespace) -> ImageList:
-    """MNIST where it is found or can be fetched; else digits drawn with Pillow's font."""
+    """MNIST where it is found or can be fetched; else digits drawn with a font."""
     try:
         return mnist(options.data)
     except DataNotFound as error:
@@ -70,8 +80,15 @@ def digits(options: argparse.Namespace) -> ImageList:
         return drawn_digits()
 
 
-def beside_published(name: str, accuracy: float, published: list[tuple[str, float]]) -> None:
+def beside_published(
+    options: argparse.Namespace,
+    name: str,
+    accuracy: float,
+    published: list[tuple[str, float]],
+) -> None:
     """Print one accuracy and, under it, what others printed for the same network."""
     print(f"{name}: accuracy {accuracy:.4f}, {100 * (1 - accuracy):.2f} % wrong")
+    if options.quick or options.epochs:
+        print("    (a taste: fewer epochs than the figures below)")
     for source, figure in published:
         print(f"    {source}: {figure:.4f}")

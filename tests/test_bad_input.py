@@ -172,7 +172,6 @@ def test_tensor_methods(backend, call, error, fragments):
         (lambda: F.neg(5), TypeError, "neg:", "int"),
         (lambda: -mt.tensor([True]), TypeError, "neg:", "~input"),
         (lambda: ids(1, 2) ** -1, TypeError, "pow:", "-1", ".float()"),
-        (lambda: ids(1, 2) ** ids(-1, 1), (TypeError, ValueError), "pow:", "negative"),
         (lambda: array(2) ** x(2), TypeError, "pow:", "ndarray"),
         (lambda: F.div(x(2), 2, rounding_mode="up"), ValueError, "div:", "'up'", "'floor'"),
         (lambda: F.clamp(x(2)), ValueError, "clamp:", "min, max"),
@@ -195,6 +194,11 @@ def test_tensor_methods(backend, call, error, fragments):
 )
 def test_arithmetic(backend, call, error, fragments):
     refused(call, error, fragments)
+
+
+def test_negative_integer_powers_are_seen_where_looking_is_free():
+    """On a GPU the exponents are not looked at, since that would wait for the device."""
+    refused(lambda: ids(1, 2) ** ids(-1, 1), TypeError, ("pow:", "negative"))
 
 
 ONE_TENSOR = (

@@ -49,7 +49,8 @@ def one_torch_thread():
 
 
 @pytest.mark.parametrize("rival, model", COMPARED)
-def test_first_losses_are_the_same(rival, model, request):
+def test_first_losses_are_the_same(rival, model, request, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # compile fast
     reason = rivals.load(rival).available()
     if reason:
         pytest.skip(reason)

@@ -64,7 +64,7 @@ def test_not_found_names_every_place(tmp_path, monkeypatch):
         mnist(tmp_path / "given", download=False)
     for place in ("given", "given/mnist", "data", "data/mnist_png", "cache", "cache/mnist"):
         assert f"{tmp_path / place}\n" in str(caught.value)
-    assert "download is False" in str(caught.value) and "drawn_digits()" in str(caught.value)
+    assert "downloads are off" in str(caught.value) and "drawn_digits()" in str(caught.value)
     with pytest.raises(DataNotFound, match="nowhere is not a folder"):
         mnist(tmp_path / "nowhere")
     assert isinstance(caught.value, FileNotFoundError) and isinstance(caught.value, ValueError)

@@ -10,8 +10,8 @@ import pytest
 from test_learner_toy import ToyData, same_bits, toy_learner, weights_of
 
 import minitorch7 as mt
-from minitorch7 import nn
-from minitorch7.learner import CheckpointError, Learner, files
+from minitorch7 import files, nn
+from minitorch7.learner import CheckpointError, Learner
 from minitorch7.learner.checkpoints import pack, read, unpack, write
 
 

@@ -137,10 +137,13 @@ def test_narrow_split_chunk_unbind(backend, shape, data, rng):
     def pieces(x, size):
         return tuple(piece(x, at, min(at + size, n)) for at in range(0, max(n, 1), size))
 
+    def chunks(x, count):
+        return pieces(x, -(-n // count)) if n else (x,) * count
+
     agree(backend, F.narrow, lambda x, *_: piece(x, start, start + length), x, dim, start, length)
     agree(backend, F.split, lambda x, size, _: pieces(x, size), x, size, dim)
     agree(backend, F.split, lambda x, *_: pieces(x, max(start, 1)), x, _lengths(n, start), dim)
-    agree(backend, F.chunk, lambda x, k, _: pieces(x, max(1, -(-n // k))), x, count, dim)
+    agree(backend, F.chunk, lambda x, k, _: chunks(x, k), x, count, dim)
     one = tuple(x[(slice(None),) * axis + (k,)] for k in range(n))
     agree(backend, F.unbind, lambda *_: one, x, dim)
 

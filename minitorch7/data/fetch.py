@@ -29,7 +29,7 @@ TIMEOUT = (5, 20)  # seconds to connect, and between two pieces of a file
 SUBFOLDERS = ("", "mnist", "mnist_png")
 
 
-def mnist(path: str | Path | None = None, download: bool = True) -> ImageList:
+def mnist(path: str | Path | None = None, download: bool | None = None) -> ImageList:
     """MNIST, from IDX files or a folder of PNG files, wherever it is found; fetched if it is not.
 
         mnist().split_by_folder(train="training", valid="testing").label_from_folder()...
@@ -42,14 +42,17 @@ def mnist(path: str | Path | None = None, download: bool = True) -> ImageList:
     return ImageList.from_idx(folder)
 
 
-def find_mnist(path: str | Path | None = None, download: bool = True) -> Path:
+def find_mnist(path: str | Path | None = None, download: bool | None = None) -> Path:
     """The folder that has MNIST, as IDX or as PNG files.
 
     IDX means its four files, gzipped or not; PNG means folders ``training/0`` to ``testing/9``.
     Looked for in `path`, in ``$MINITORCH7_DATA`` and in the user's cache, each with its subfolders
-    ``mnist`` and ``mnist_png``; then fetched into the cache, unless `download` is False. Raises
-    DataNotFound, which names every place that was tried.
+    ``mnist`` and ``mnist_png``; then fetched into the cache, unless `download` is False or, where
+    it is not given, ``$MINITORCH7_OFFLINE`` is set. Raises DataNotFound, which names every place
+    that was tried.
     """
+    if download is None:
+        download = not os.environ.get("MINITORCH7_OFFLINE")
     tried: list[Path] = []
     for place in _places(path):
         for subfolder in SUBFOLDERS:
@@ -63,7 +66,7 @@ def find_mnist(path: str | Path | None = None, download: bool = True) -> Path:
     fix = "set MINITORCH7_DATA to a folder with MNIST's four .gz files, or use drawn_digits()"
     if not download:
         raise DataNotFound(
-            f"mnist: not found, and download is False. Looked in\n  {places}\n"
+            f"mnist: not found, and downloads are off. Looked in\n  {places}\n"
             f"Allow the download, {fix}."
         )
     try:

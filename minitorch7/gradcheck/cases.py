@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import functional as F
-from ..autograd import Tensor, tensor
+from ..autograd import Tensor, grad, tensor
 from ..backend import manual_seed
 
 
@@ -172,6 +172,7 @@ SHAPES = [
     Case("pad, reflect", lambda x: F.pad(x, (2, 1, 1, 0), "reflect") ** 2, normal((1, 1, 3, 4))),
     Case("pad, replicate", lambda x: F.pad(x, (2, 1), "replicate") ** 2, normal((1, 2, 3))),
 ]
+
 
 def _padded(table: Tensor) -> Tensor:
     """Rows whose padding is constant by value too, as its gradient says it is."""
@@ -342,6 +343,102 @@ LOSSES = [
     ),
 ]
 
+
+def third_order(func: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The gradient of Σ func(x)³, whose second derivatives are third ones of `func`."""
+
+    def gradient(x: Tensor) -> Tensor:
+        return grad((func(x) ** 3).sum(), x, create_graph=True)[0]
+
+    return gradient
+
+
+def constant(*shape: int) -> Tensor:
+    """A tensor that is not differentiated."""
+    return tensor(np.random.default_rng(6).standard_normal(shape))
+
+
+def _grads(x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
+    """Both gradients of a convolution, whichever of its arguments is being differentiated."""
+    y = F.conv2d(x.requires_grad_(), w.requires_grad_())
+    return grad(y, [x, w], constant(*y.shape), create_graph=True)
+
+
+def given(*values: float) -> Callable[[np.random.Generator], tuple[np.ndarray, ...]]:
+    """A recipe: one array of these numbers."""
+    return lambda rng: (np.array(values),)
+
+
+EDGES = [
+    Case("add, first stretched", F.add, normal((4,), (3, 4))),
+    Case("sub, first stretched", F.sub, normal((2, 1), (2, 3))),
+    Case("div, first stretched", F.div, positive((3,), (2, 3))),
+    Case("pow, first stretched", F.pow, positive((3,), (2, 3))),
+    Case("where, first stretched", lambda a, b: F.where(b > 0, a, b) * b, normal((4,), (3, 4))),
+    Case("pow, of nought", lambda p: F.pow(tensor(np.arange(3.0)), p), positive((3,))),
+    Case("pow, zero at nought", lambda x: x**0 * x, given(0.0, -0.5, 2.0)),
+    Case(
+        "pow, by a tensor with nought",
+        lambda x: F.pow(x, tensor(np.array([0.0, 0.0, 1.0, 3.0]))) * x,
+        given(0.0, 0.5, -0.5, 1.5),
+    ),
+    Case("clamp, above only", lambda x: F.clamp(x, max=0.2) * x, spread((3, 4))),
+    Case("maximum with a constant", lambda a: F.maximum(a, constant(3, 4)) * a, spread((3, 4))),
+    Case("elu, large", lambda x: F.elu(x * 3, 1.3), spread((3, 4))),
+    Case("matmul by a constant", lambda a: a @ constant(4, 2), normal((3, 4))),
+    Case("matmul of a constant", lambda a: constant(2, 3) @ a, normal((3, 4))),
+    Case("clone", lambda x: F.clone(x) * x, normal((2, 3))),
+    Case("to", lambda x: F.to(x, "float64") ** 2, normal((3,))),
+    Case("pad, first axis", lambda x: F.pad(x, (0, 1, 2, 0)) ** 2, normal((2, 3))),
+    Case(
+        "max_pool2d, third order",
+        third_order(lambda x: F.max_pool2d(x, 2)),
+        spread((1, 1, 4, 3)),
+    ),
+    Case(
+        "conv2d, 1x1, stride 2",
+        lambda x, w: F.conv2d(x, w, None, 2, 0),
+        normal((1, 2, 4, 3), (2, 2, 1, 1)),
+    ),
+    Case(
+        "conv2d, 1x1, padding",
+        lambda x, w: F.conv2d(x, w, None, 1, (1, 0)),
+        normal((1, 2, 2, 3), (2, 2, 1, 1)),
+    ),
+    Case("conv2d, 1x1, one column", F.conv2d, normal((2, 2, 3, 1), (2, 2, 1, 1))),
+    Case(
+        "conv_transpose2d, 1x1, larger",
+        lambda x, w: F.conv_transpose2d(x, w, None, 1, 0, 1, 1, 2),
+        normal((4, 2, 2, 3), (2, 2, 1, 1)),
+    ),
+    Case(
+        "conv_transpose2d, 1x1, more rows",
+        lambda x, w: F.conv_transpose2d(x, w, None, 1, 0, (1, 0), 1, 2),
+        normal((1, 2, 2, 3), (2, 2, 1, 1)),
+    ),
+    Case(
+        "conv_transpose2d, larger",
+        lambda x, w: F.conv_transpose2d(x, w, None, 2, 1, 1),
+        normal((1, 1, 2, 2), (1, 2, 3, 3)),
+    ),
+    Case("conv2d, dx in w", lambda w: _grads(constant(1, 2, 3, 3), w)[0], normal((2, 2, 2, 2))),
+    Case("conv2d, dw in x", lambda x: _grads(x, constant(2, 2, 2, 2))[1], normal((1, 2, 3, 3))),
+    Case("sum_to, leading 1", lambda x: F.sum_to(x * x, (1, 4)), normal((1, 3, 4))),
+    Case("pow of numbers", lambda p: 0.0**p + 0.5**p + 1.0**p, positive((3,))),
+    Case("layer_norm, width 1", lambda x: F.layer_norm(x, 1) * x, normal((3, 1))),
+    Case(
+        "index, integer beside a tensor",
+        lambda x: x[1, :, tensor(np.array([2, 0, 2]))] ** 2,
+        normal((2, 3, 4)),
+    ),
+    Case(
+        "conv2d, in b",
+        lambda b: F.conv2d(constant(1, 2, 3, 3), constant(2, 2, 2, 2), b) ** 2,
+        normal((2,)),
+    ),
+]
+
+
 CASES: list[Case] = [
     *ARITHMETIC,
     *ACTIVATIONS,
@@ -354,4 +451,5 @@ CASES: list[Case] = [
     *NORMS,
     *RESAMPLING,
     *LOSSES,
+    *EDGES,
 ]

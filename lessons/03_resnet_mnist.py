@@ -16,14 +16,14 @@
 # A run that is interrupted goes on where it stopped when you start it again.
 
 # %%
-import minitorch7 as mt
 import numpy as np
+
+import lesson
+import minitorch7 as mt
 from minitorch7 import functional as F
 from minitorch7 import nn, plot
 from minitorch7.data import rand_pad
 from minitorch7.learner import Learner, accuracy
-
-import lesson
 
 options = lesson.options_of(
     "Lesson 3: from a plain CNN to a ResNet on handwritten digits.",

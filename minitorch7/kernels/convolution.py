@@ -13,6 +13,7 @@ Lay each window out as a column (`im2col`) and that is one product of two matric
 What makes it fast on a processor:
 
 * memory is batch-last (see ``windows.py``), so the product's result is the next layer's input;
+* the products are cut so that OpenBLAS runs them at full speed (see ``products.py``);
 * columns are laid out for a few output rows at a time, about `BLOCK_BYTES`, in one piece of memory
   that is used again, so that they are still in the cache when the product reads them;
 * at stride 1 the input's gradient is itself a convolution, of dy with the weights turned by 180°,
@@ -30,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from .products import product, transposed_product
 from .windows import Window, batch_first, batch_last, col2im, im2col
 
 BLOCK_BYTES = 1024 * 1024  # about a second-level cache
@@ -58,7 +60,7 @@ def conv2d(
     for rows, memory in _row_blocks(xp, x, window, oh, ow):
         col = _columns(xp, x, window, rows, ow, memory).reshape(groups, weights.shape[2], -1)
         part = by_group[:, :, rows.start * ow * batch : rows.stop * ow * batch]
-        _product(xp, weights, col, part)
+        product(xp, weights, col, part)
         if bias is not None:
             part += bias.reshape(groups, -1, 1)
     return batch_first(y)
@@ -80,7 +82,7 @@ def conv2d_input_grad(
         part = by_group[:, :, rows.start * ow * batch : rows.stop * ow * batch]
         shape = (dx.shape[0], *window.kernel, len(rows), ow, batch)
         dcol = _workspace(xp, memory, shape, g.dtype)
-        _product(xp, weights.transpose(0, 2, 1), part, dcol.reshape(groups, weights.shape[2], -1))
+        product(xp, weights.transpose(0, 2, 1), part, dcol.reshape(groups, weights.shape[2], -1))
         col2im(xp, dcol, window, rows, dx)
     return batch_first(dx)
 
@@ -96,7 +98,7 @@ def conv2d_weight_grad(xp: Any, x: Any, g: Any, window: Window, groups: int) -> 
     for rows, memory in _row_blocks(xp, x, window, oh, ow):
         col = _columns(xp, x, window, rows, ow, memory).reshape(groups, taps, -1)
         part = by_group[:, :, rows.start * ow * batch : rows.stop * ow * batch]
-        dw += _transposed_product(xp, part, col)
+        dw += transposed_product(xp, part, col)
     return dw.reshape(outputs, channels // groups, *window.kernel)
 
 
@@ -127,8 +129,8 @@ def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -
     for rows, memory in _row_blocks(xp, g, turned, height, width):
         col = _columns(xp, g, turned, rows, width, memory).reshape(groups, weights.shape[2], -1)
         part = slice(rows.start * width * batch, rows.stop * width * batch)
-        _product(xp, weights, col, dx_groups[:, :, part])
-        dw += _transposed_product(xp, x_groups[:, :, part], col)
+        product(xp, weights, col, dx_groups[:, :, part])
+        dw += transposed_product(xp, x_groups[:, :, part], col)
     dw = dw.reshape(channels, outputs // groups, *window.kernel)
     return batch_first(dx), xp.ascontiguousarray(_turned_weights(dw, groups))
 
@@ -186,21 +188,3 @@ def _workspace(xp: Any, memory: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     for length in shape:
         n *= length
     return memory[:n].reshape(shape)
-
-
-def _product(xp: Any, a: Any, b: Any, out: Any) -> None:
-    """out = a @ b for (G, m, k) @ (G, k, n); without groups a plain 2-D product."""
-    if a.shape[0] == 1:
-        if xp is np:
-            np.matmul(a[0], b[0], out=out[0])
-        else:  # CuPy's product writes into contiguous memory only
-            out[0] = xp.matmul(a[0], b[0])
-    else:
-        out[...] = xp.matmul(a, b)
-
-
-def _transposed_product(xp: Any, a: Any, b: Any) -> Any:
-    """a @ bᵀ for (G, m, k) and (G, n, k) → (G, m, n)."""
-    if a.shape[0] == 1:
-        return xp.matmul(a[0], b[0].T)[None]
-    return xp.matmul(a, b.transpose(0, 2, 1))

@@ -420,6 +420,9 @@ NO_GRADIENT = {  # kernels that look at arguments, or have tests of their own
     "check_index",
     "erf",
     "integers_first",
+    "_piece",  # this and the two below only choose how to cut: tests/test_kernel_products.py
+    "product",
+    "transposed_product",
 }
 KEEPS_A_SLOPE = {  # Functions whose forward computes what their gradient is multiplied by
     "activations.LeakyReLU",
@@ -1058,12 +1061,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "return 0 * (xp.empty(shape, dtype=dtype))": OVERWRITTEN,
         "return 1.01 * (memory[:n].reshape(shape))": OVERWRITTEN,
         "return 0 * (memory[:n].reshape(shape))": OVERWRITTEN,
-    },
-    "kernels.convolution._product": {
-        "if False:": SLOWER,
-    },
-    "kernels.convolution._transposed_product": {
-        "if False:": SLOWER,
     },
     "kernels.indexing.add_at": {
         "if True:": SLOWER,

@@ -2,15 +2,16 @@
 
 For such shapes OpenBLAS, NumPy's library of products, is at its worst: ``(8, 72) @ (72, 25088)``
 runs at less than half the speed of the same arithmetic in square matrices. It has a second, faster
-kernel for *small* products, up to about m·n·k = 10⁶. So the long side is cut into pieces that are
-small in that sense, and `matmul` runs the stack of them:
+kernel for *small* products, up to about m·n·k = 10⁶; and up to 2¹⁸ it does not wake its other
+threads, whose hand-over costs more than so little work. So the long side is cut into pieces that
+are small in that sense, and `matmul` runs the stack of them:
 
     a @ b    = [a @ b₁, a @ b₂, …]               the long side is cut and stays
     a @ bᵀ   = b₁'s product + b₂'s product + …   the long side is summed over
 
-One training step of the lesson's residual network takes 26 ms instead of 31 ms for it on one core
-(``benchmarks/train_step.py --models resnet --threads 1``, least of 5 rounds of 10 steps, before and
-after). On CuPy, and for grouped convolutions, both are one plain `matmul`.
+One training step of the lesson's residual network takes 24 to 25 ms instead of 30 ms for it on one
+core, and as much on two, instead of 28 to 32 (``benchmarks/train_step.py --quick --rivals pytorch
+--threads 1 2``, least of 5 or 6 rounds, before and after, on one machine). On CuPy, and for grouped convolutions, both are one plain `matmul`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-SMALL = 1_000_000  # m·n·k up to which OpenBLAS takes its kernel for small products
+SMALL = 2**18  # m·n·k up to which OpenBLAS stays with one thread and its small kernel
 
 
 def product(xp: Any, a: Any, b: Any, out: Any) -> None:
@@ -32,7 +33,7 @@ def product(xp: Any, a: Any, b: Any, out: Any) -> None:
         out[...] = xp.matmul(a, b)
         return
     (m, k), n = a.shape, b.shape[1]
-    piece = _piece(m * k, n, 512, 128)
+    piece = _piece(m * k, n, (512, 256, 128, 64))
     if piece is None or not b.flags.c_contiguous:
         np.matmul(a, b, out=out)
         return
@@ -48,7 +49,7 @@ def transposed_product(xp: Any, a: Any, b: Any) -> Any:
     if xp is not np:
         return xp.matmul(a, b.T)[None]
     (m, n), k = a.shape, b.shape[0]
-    piece = _piece(m * k, n, 256, 256)
+    piece = _piece(m * k, n, (256, 128))
     if piece is None:
         return (b @ a.T).T[None]  # the same, and the taller operand first is faster
     b_pieces = b.reshape(k, -1, piece).transpose(1, 0, 2)  # (n/piece, k, piece), a view
@@ -56,11 +57,9 @@ def transposed_product(xp: Any, a: Any, b: Any) -> Any:
     return (b_pieces @ a_pieces).sum(axis=0).T[None]
 
 
-def _piece(rows: int, n: int, longest: int, shortest: int) -> int | None:
-    """How long the pieces are: they must be small and divide n; None where one product is best."""
-    piece = longest
-    while piece > shortest and rows * piece > SMALL:
-        piece //= 2
-    if rows * piece > SMALL or n % piece or n <= piece:
-        return None
-    return piece
+def _piece(rows: int, n: int, lengths: tuple[int, ...]) -> int | None:
+    """The longest of `lengths` whose pieces are small; None where one product is best."""
+    for piece in lengths:
+        if rows * piece <= SMALL:
+            return piece if n % piece == 0 and n > piece else None
+    return None

@@ -52,7 +52,7 @@ import minitorch7 as mt
 from minitorch7 import backend
 from minitorch7 import functional as F
 from minitorch7.autograd import Function
-from minitorch7.functional import arithmetic, normalisation
+from minitorch7.functional import broadcasting, normalisation
 from minitorch7.functional.losses import Pick
 from minitorch7.functional.shape import inner_part
 from minitorch7.gradcheck import gradient_function, worst_place
@@ -412,7 +412,7 @@ def forget() -> None:
             function.cache_clear()
 
 
-HELPERS = [arithmetic.sum_to, normalisation.standardised, normalisation._by_channel, inner_part]
+HELPERS = [broadcasting.sum_to, normalisation.standardised, normalisation._by_channel, inner_part]
 NO_GRADIENT = {  # kernels that look at arguments, or have tests of their own
     "_axes_used",
     "_check_item",
@@ -427,12 +427,12 @@ NO_GRADIENT = {  # kernels that look at arguments, or have tests of their own
 KEEPS_A_SLOPE = {  # Functions whose forward computes what their gradient is multiplied by
     "activations.LeakyReLU",
     "arithmetic.Abs",
-    "arithmetic.Clamp",
-    "arithmetic.Extreme",
+    "comparison.Clamp",
+    "comparison.Extreme",
     "losses.Pick",
     "reductions.Extreme",
 }
-BOTH_WAYS = {"arithmetic.SumTo", "arithmetic.BroadcastTo", "convolution.Conv2dInputGrad"}
+BOTH_WAYS = {"broadcasting.SumTo", "broadcasting.BroadcastTo", "convolution.Conv2dInputGrad"}
 
 
 def function_classes() -> list[type[Function]]:
@@ -991,7 +991,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "steepness = xp.where(x > 0, 1, xp.asarray(self.slope, x.dtype))": NUMBER,
         "steepness = xp.where(x > 0, xp.asarray(1, x.dtype), self.slope)": NUMBER,
     },
-    "arithmetic.SumTo.forward": {
+    "broadcasting.SumTo.forward": {
         "stretched = [lead + i for i, n in enumerate(self.shape) if n == 1]": "the sum over an axis of length 1 is the element",  # noqa: E501
         "return xp.sum(x, axis=axes, keepdims=False).reshape(self.shape)": "the reshape puts the axes of length 1 back",  # noqa: E501
     },
@@ -1003,10 +1003,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "return 0.0 if p == 0 else p * x ** (p - 1)": "0 with x's history and without: both have the derivative 0",  # noqa: E501
         "return where(p == 0, 0.0, p * x ** where(p == 0, 1.0, p - 1))": DISCARDED,
     },
-    "arithmetic.Clamp.forward": {
+    "comparison.Clamp.forward": {
         "self.save(inside)": CAST_LATER,
     },
-    "arithmetic.sum_to": {
+    "broadcasting.sum_to": {
         "if False:": "a sum to its own shape adds nothing up",
     },
     "convolution.Conv2d.backward": {

@@ -1,6 +1,8 @@
 """Every operation, with PyTorch's names, argument order and defaults. One file a family.
 
-arithmetic     + − · / and comparison, exp log sqrt abs pow clamp where maximum minimum sin cos
+arithmetic     + − · / pow exp log sqrt abs sin cos
+    broadcasting   broadcast_to sum_to
+    comparison     == < where maximum minimum clamp isnan
 activations    relu leaky_relu elu gelu softplus tanh sigmoid, dropout
 reductions     sum mean var std max min argmax softmax log_softmax logsumexp cumsum
 shape          reshape permute expand repeat flip cat stack split chunk pad
@@ -25,36 +27,23 @@ from .activations import (
     softplus,
     tanh,
 )
-from .arithmetic import (
-    abs,
-    add,
-    broadcast_to,
+from .arithmetic import abs, add, cos, div, exp, floor_divide, log, mul, neg, pow, sin, sqrt, sub
+from .broadcasting import broadcast_to, sum_to
+from .comparison import (
     clamp,
-    cos,
-    div,
     eq,
-    exp,
-    floor_divide,
     ge,
     gt,
     isfinite,
     isnan,
     le,
-    log,
     logical_and,
     logical_not,
     logical_or,
     lt,
     maximum,
     minimum,
-    mul,
     ne,
-    neg,
-    pow,
-    sin,
-    sqrt,
-    sub,
-    sum_to,
     where,
 )
 from .conversion import clone, to

@@ -211,3 +211,20 @@ def check_reduction(function: str, reduction: str) -> None:
         raise ValueError(
             f"{function}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}"
         )
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """A tensor's shape; () for a number."""
+    return getattr(value, "shape", ())
+
+
+def array_of(value: Any) -> Any:
+    """A tensor's array, or a plain Python number."""
+    if isinstance(value, Tensor):
+        return value.data
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def library_of(*values: Any) -> Any:
+    """The array library of the first tensor among the values."""
+    return backend.library(next(v for v in values if isinstance(v, Tensor)).backend)

@@ -8,7 +8,8 @@ from .. import backend
 from ..autograd import Function, Tensor
 from ..kernels.special import erf as erf_kernel
 from ._arguments import as_float, check_tensor
-from .arithmetic import exp, where
+from .arithmetic import exp
+from .comparison import where
 
 
 class ReLU(Function):

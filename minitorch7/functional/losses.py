@@ -15,7 +15,8 @@ from ._arguments import (
     check_tensor,
 )
 from .activations import softplus
-from .arithmetic import abs, where
+from .arithmetic import abs
+from .comparison import where
 from .reductions import log_softmax, mean, sum
 
 

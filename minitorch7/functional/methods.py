@@ -13,7 +13,18 @@ from typing import Any
 
 from ..autograd import Tensor
 from ..autograd.tensor import iterate
-from . import activations, arithmetic, conversion, lookup, products, reductions, resampling, shape
+from . import (
+    activations,
+    arithmetic,
+    broadcasting,
+    comparison,
+    conversion,
+    lookup,
+    products,
+    reductions,
+    resampling,
+    shape,
+)
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "__add__": arithmetic.add,
@@ -32,22 +43,23 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__rmatmul__": lambda a, b: products.matmul(b, a),
     "__neg__": arithmetic.neg,
     "__abs__": arithmetic.abs,
-    "__invert__": arithmetic.logical_not,
-    "__and__": arithmetic.logical_and,
-    "__or__": arithmetic.logical_or,
-    "__eq__": arithmetic.eq,
-    "__ne__": arithmetic.ne,
-    "__lt__": arithmetic.lt,
-    "__le__": arithmetic.le,
-    "__gt__": arithmetic.gt,
-    "__ge__": arithmetic.ge,
+    "__invert__": comparison.logical_not,
+    "__and__": comparison.logical_and,
+    "__or__": comparison.logical_or,
+    "__eq__": comparison.eq,
+    "__ne__": comparison.ne,
+    "__lt__": comparison.lt,
+    "__le__": comparison.le,
+    "__gt__": comparison.gt,
+    "__ge__": comparison.ge,
     "__getitem__": lookup.index,
     "__iter__": iterate,
 }
 
 METHODS: dict[Any, str] = {
-    arithmetic: "add sub mul div neg pow exp log sqrt abs sin cos clamp maximum minimum "
-    "eq ne lt le gt ge isnan isfinite sum_to broadcast_to",
+    arithmetic: "add sub mul div neg pow exp log sqrt abs sin cos",
+    broadcasting: "sum_to broadcast_to",
+    comparison: "clamp maximum minimum eq ne lt le gt ge isnan isfinite",
     activations: "relu tanh sigmoid softplus erf",
     reductions: "sum mean var std max min argmax argmin any all logsumexp softmax log_softmax "
     "cumsum",
@@ -72,7 +84,7 @@ def _expand_as(tensor: Tensor, other: Tensor) -> Tensor:
 
 def _masked_fill(tensor: Tensor, mask: Tensor, value: float) -> Tensor:
     """`value` where the mask is true, this tensor elsewhere."""
-    return arithmetic.where(mask, value, tensor)
+    return comparison.where(mask, value, tensor)
 
 
 def _transposed(tensor: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from ._arguments import (
     check_tensor,
     common_dtype,
 )
-from .arithmetic import broadcast_to, sum_to
+from .broadcasting import broadcast_to, sum_to
 
 
 class MatMul(Function):

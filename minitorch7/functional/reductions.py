@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from .. import backend
 from ..autograd import Function, Tensor
 from ._arguments import as_float, axes_of, axis_of, check_float, check_tensor
-from .arithmetic import broadcast_to, exp, mul, sqrt, where
+from .arithmetic import exp, mul, sqrt
+from .broadcasting import broadcast_to
+from .comparison import where
 from .lookup import gather
 from .shape import unsqueeze
 

@@ -13,7 +13,7 @@ from typing import Any
 from .. import backend
 from ..autograd import Function, Tensor
 from ._arguments import axes_of, axis_of, cast, check_integer, check_tensor, common_dtype
-from .arithmetic import broadcast_to
+from .broadcasting import broadcast_to
 from .lookup import IndexSelect, index
 
 # ----------------------------------------------------------------------------- the same elements

@@ -11,7 +11,8 @@ are small in that sense, and `matmul` runs the stack of them:
 
 One training step of the lesson's residual network takes 24 to 25 ms instead of 30 ms for it on one
 core, and as much on two, instead of 28 to 32 (``benchmarks/train_step.py --quick --rivals pytorch
---threads 1 2``, least of 5 or 6 rounds, before and after, on one machine). On CuPy, and for grouped convolutions, both are one plain `matmul`.
+--threads 1 2``, least of 5 or 6 rounds, before and after, on one machine). On CuPy, and for grouped
+convolutions, both are one plain `matmul`.
 """
 
 from __future__ import annotations

@@ -425,7 +425,7 @@ print("probabilities:", " ".join(f"{p:.4f}" for p in probabilities))
 # | the convolution as a matrix product | `minitorch7/kernels/convolution.py` |
 # | its gradients, of every order | `minitorch7/functional/convolution.py` |
 # | batch norm and its gradient | `minitorch7/functional/normalisation.py` |
-# | the walk backward | `minitorch7/autograd.py` |
+# | the walk backward | `minitorch7/autograd/walk.py` |
 # | one cycle | `minitorch7/optim/schedules.py` |
 # | the training loop | `minitorch7/learner/learner.py` |
 #

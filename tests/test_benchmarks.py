@@ -163,11 +163,10 @@ def test_peak_can_be_forgotten():
     if not machine.forget_peak():
         pytest.skip("the system does not let the peak be reset")
     before = machine.peak()
-    big = np.ones(16 * 2**20 // 4 * 4, np.uint8)
-    big[::4096] = 2
-    assert machine.peak() > before + 10
+    big = np.ones(128 * 2**20, np.uint8)  # too large for memory that was freed and kept
+    assert machine.peak() > before + 100
     del big
-    assert machine.forget_peak() and machine.peak() < before + 10
+    assert machine.forget_peak() and machine.peak() < before + 100
 
 
 # ---------------------------------------------------------------------- imports, accuracies, help

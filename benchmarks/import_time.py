@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 
 from rivals import machine
+
+from minitorch7.files import write_atomically
 
 MODULES = ("numpy", "minitorch7", "minitorch7.data", "minitorch7.learner")
 CODE = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
@@ -85,10 +86,8 @@ def main() -> int:
     print("\n".join(f"{ms:7.1f}  {module}" for module, ms in slowest))
     if options.out:
         result = {"command": command, "machine": machine.facts(), "ms": times, "own": slowest}
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        partial = options.out.with_suffix(".partial")
-        partial.write_text(json.dumps(result, indent=1) + "\n")
-        os.replace(partial, options.out)
+        text = json.dumps(result, indent=1) + "\n"
+        write_atomically(options.out, text.encode(), "import_time")
     return 0
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from models import RECIPES
+
+from minitorch7.files import write_atomically
 
 RESULTS = Path(__file__).parent / "results" / "mnist_accuracy.json"
 
@@ -68,12 +69,10 @@ def load(path: Path) -> list[dict]:
 
 def keep(path: Path, row: dict) -> None:
     """Add one run to the file; the file is replaced in one step, so that it is never half there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     rows = [r for r in load(path) if (r["model"], r["seed"]) != (row["model"], row["seed"])]
     rows = sorted([*rows, row], key=lambda r: (list(RECIPES).index(r["model"]), r["seed"]))
-    partial = path.with_suffix(".partial")
-    partial.write_text("[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n")
-    os.replace(partial, path)
+    text = "[\n" + ",\n".join(json.dumps(r) for r in rows) + "\n]\n"
+    write_atomically(path, text.encode(), "mnist_accuracy")
 
 
 def run_all(todo: list[tuple[str, int]], options: argparse.Namespace) -> None:

@@ -30,6 +30,8 @@ from typing import Any
 import rivals
 from rivals import machine, start
 
+from minitorch7.files import write_atomically
+
 RESULTS = Path(__file__).parent / "results" / "train_step.json"
 CHECKED_STEPS, TOLERANCE = 5, 1e-3
 LEAD_IN = 2  # untimed steps at the start of a turn: caches and threads wake up
@@ -254,13 +256,10 @@ def command_of(options: argparse.Namespace) -> str:
 
 def save(path: Path, options: argparse.Namespace, absent: dict, rows: list[dict]) -> None:
     """Write the JSON file; it is replaced in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     result = {"command": command_of(options), "machine": machine.facts(), "absent": absent}
     lines = ",\n".join("  " + json.dumps(r) for r in rows)
     text = json.dumps(result, indent=1)[:-2] + ',\n "rows": [\n' + lines + "\n ]\n}\n"
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    write_atomically(path, text.encode(), "train_step")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

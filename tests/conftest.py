@@ -25,6 +25,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the 'cupy' half of the suite on CuPy and a GPU, instead of on the stand-in",
     )
 
+    parser.addoption(
+        "--standin",
+        action="store_true",
+        help="run on the stand-in also the tests that do not ask for a backend, such as training",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _standin_everywhere(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --standin, the active backend of every test is the stand-in."""
+    if not request.config.getoption("--standin") or "backend" in request.fixturenames:
+        yield
+        return
+    with standin.installed(), mt.using("cupy"):
+        yield
+
 
 @pytest.fixture(scope="session", params=["numpy", "cupy"])
 def _library(request: pytest.FixtureRequest) -> Iterator[str]:

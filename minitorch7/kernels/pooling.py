@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .windows import Window, batch_first, batch_last, tap_slices
 
 
@@ -32,8 +34,6 @@ def max_pool2d(xp: Any, x: Any, window: Window, out_size: tuple[int, int]) -> tu
 
 def lowest(dtype: Any) -> Any:
     """What no element is below: −∞, or the least integer."""
-    import numpy as np
-
     return -float("inf") if dtype.kind == "f" else int(np.iinfo(dtype).min)
 
 

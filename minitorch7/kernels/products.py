@@ -1,16 +1,15 @@
 """Matrix products in the shapes that convolutions make: a few rows, and a very long side.
 
-For such shapes OpenBLAS, NumPy's library of products, is at its worst: ``(8, 72) @ (72, 25088)``
-runs at less than half the speed of the same arithmetic in square matrices. It has a second, faster
-kernel for *small* products, up to about m·n·k = 10⁶; and up to 2¹⁸ it does not wake its other
-threads, whose hand-over costs more than so little work. So the long side is cut into pieces that
+For such shapes, ``(8, 72) @ (72, 25088)`` for one, OpenBLAS, NumPy's library of products, is at its
+slowest. It has a second, faster kernel for *small* products; and up to about m·n·k = 2¹⁸ it does not
+wake its other threads, whose hand-over costs more than so little work. So the long side is cut into pieces that
 are small in that sense, and `matmul` runs the stack of them:
 
     a @ b    = [a @ b₁, a @ b₂, …]               the long side is cut and stays
     a @ bᵀ   = b₁'s product + b₂'s product + …   the long side is summed over
 
 One training step of the lesson's residual network takes 24 to 25 ms instead of 30 ms for it on one
-core, and as much on two, instead of 28 to 32 (``benchmarks/train_step.py --quick --rivals pytorch
+core, and as much on two, instead of 28 (``benchmarks/train_step.py --quick --rivals pytorch
 --threads 1 2``, least of 5 or 6 rounds, before and after, on one machine). On CuPy, and for grouped
 convolutions, both are one plain `matmul`.
 """

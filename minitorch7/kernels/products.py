@@ -1,9 +1,9 @@
 """Matrix products in the shapes that convolutions make: a few rows, and a very long side.
 
 For such shapes, ``(8, 72) @ (72, 25088)`` for one, OpenBLAS, NumPy's library of products, is at its
-slowest. It has a second, faster kernel for *small* products; and up to about m·n·k = 2¹⁸ it does not
-wake its other threads, whose hand-over costs more than so little work. So the long side is cut into pieces that
-are small in that sense, and `matmul` runs the stack of them:
+slowest. It has a second, faster kernel for *small* products; and up to about m·n·k = 2¹⁸ it does
+not wake its other threads, whose hand-over costs more than so little work. So the long side is cut
+into pieces that are small in that sense, and `matmul` runs the stack of them:
 
     a @ b    = [a @ b₁, a @ b₂, …]               the long side is cut and stays
     a @ bᵀ   = b₁'s product + b₂'s product + …   the long side is summed over

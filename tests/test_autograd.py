@@ -630,7 +630,7 @@ def test_dropping_a_long_chain_that_was_never_walked():
     x = leaf(0.0)
     with no_collector():
         y = chain(x, 50_000)
-        held = weakref.ref(y.grad_fn.inputs[0].data)
+        held = weakref.ref(y.grad_fn.inputs[0].grad_fn)
         del y  # a chain of nodes, each of which holds the one before
         assert held() is None
 
@@ -736,11 +736,23 @@ def test_the_loss_alone_does_not_keep_the_graph_after_backward(backend):
     alive = [weakref.ref(y.data), weakref.ref(z.data), weakref.ref(y)]
     loss = z.sum()
     del y, z
-    assert alive[0]() is not None
+    assert alive[1]() is not None
     with no_collector():
         loss.backward()
         assert [ref() for ref in alive] == [None] * 3
     assert np.isfinite(loss.item())
+
+
+def test_a_result_that_no_rule_reads_is_not_kept(backend):
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    alive = weakref.ref(y.data)
+    z = y.exp()  # its rule reads its own result only
+    with no_collector():
+        del y
+        assert alive() is None
+    z.sum().backward()
+    close(x.grad, 2 * np.exp([2.0, 4.0]))
 
 
 def test_nothing_is_kept_under_no_grad(backend):

@@ -18,7 +18,7 @@ Reading order: `tensor`, `function`, `walk`; beside them `state` (the switches, 
 and `anomaly` (which layer an error happened in).
 """
 
-from .anomaly import layer_path, note_layer
+from .anomaly import layer_names, layer_path, note_layer
 from .function import Function
 from .state import (
     detect_anomaly,

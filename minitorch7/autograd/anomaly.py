@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,18 @@ from .. import backend
 from .state import state
 
 
-def layer_path(layers: Sequence[Any]) -> str:
-    """``'3.conv1' (Conv2d(16, 16, ...)) of Sequential``: the innermost of the running layers."""
+def layer_names(layers: Sequence[Any]) -> list[str]:
+    """What each running layer but the outermost is called in the one around it: [3, conv1]."""
     names = []
     for outer, inner in zip(layers, layers[1:], strict=False):
         found = [name for name, module in outer.named_modules() if module is inner]
         names.append(found[0] if found else type(inner).__name__)
+    return names
+
+
+def layer_path(layers: Sequence[Any]) -> str:
+    """``'3.conv1' (Conv2d(16, 16, ...)) of Sequential``: the innermost of the running layers."""
+    names = layer_names(layers)
     described = repr(layers[-1]).split("\n")[0]
     if described.endswith("("):  # a layer with layers inside: its name will do
         described = type(layers[-1]).__name__
@@ -55,13 +61,3 @@ def check_finite(node: Any, what: str, tensors: Sequence[Any]) -> None:
         if what == "gradient" and node.layers:
             error.add_note(f"in layer {layer_path(node.layers)}")
         raise error
-
-
-@contextlib.contextmanager
-def unwatched() -> Iterator[None]:
-    """No checks inside: while a node's rule runs, its answer is checked as a whole."""
-    before, state.anomaly = state.anomaly, False
-    try:
-        yield
-    finally:
-        state.anomaly = before

@@ -49,12 +49,20 @@ class Function:
 
     def __call__(self, *inputs: Tensor | float | None) -> Any:
         """Run `forward` on the inputs' arrays; numbers and None are handed on as they are."""
-        arrays = [t.data if isinstance(t, Tensor) else t for t in inputs]
-        xp = self._library(inputs)
+        profile = state.profile
+        if profile is not None:
+            started = profile.start(inputs)
         recording = state.recording
-        self.needs_input_grad = tuple(
-            [recording and isinstance(t, Tensor) and t.requires_grad for t in inputs]
-        )
+        arrays, needs = [], []
+        for t in inputs:
+            if isinstance(t, Tensor):
+                arrays.append(t.data)
+                needs.append(recording and t.requires_grad)
+            else:
+                arrays.append(t)
+                needs.append(False)
+        xp = self._library(inputs)
+        self.needs_input_grad = tuple(needs)
         self._to_save: tuple[Any, ...] = ()
         with np.errstate(all="ignore"):  # as on a GPU, NaN and infinity are values, not warnings
             raw = self.forward(xp, *arrays)
@@ -63,9 +71,11 @@ class Function:
         outputs = [Tensor(self._result(xp, r)) for r in raw]
         if state.anomaly:
             check_finite(self, "output", outputs)
-        if any(self.needs_input_grad):
+        if True in needs:
             self._record(inputs, arrays, raw, outputs)
         self._to_save = ()
+        if profile is not None:
+            profile.stop(self, inputs, outputs, started)
         return tuple(outputs) if several else outputs[0]
 
     def _library(self, inputs: Sequence[Any]) -> Any:
@@ -73,11 +83,11 @@ class Function:
         tensors = [t.data for t in inputs if isinstance(t, Tensor)]
         if not tensors:
             raise TypeError(f"{self.name}: needs at least one Tensor among its inputs")
-        name = backend.name_of(tensors[0])
-        for array in tensors[1:]:
-            if backend.name_of(array) != name:
+        kind = type(tensors[0])
+        for array in tensors:
+            if type(array) is not kind and backend.name_of(array) != backend.name_of(tensors[0]):
                 raise backend.BackendError(backend.mixed_message(self.name.lower(), tuple(tensors)))
-        return backend.library(name)
+        return backend.library(backend.name_of(tensors[0]))
 
     def _result(self, xp: Any, value: Any) -> Any:
         """One result as an array: NumPy answers with scalars where CuPy gives 0-d arrays."""
@@ -98,15 +108,18 @@ class Function:
                 f"call: {self.name}(...)(x)"
             )
         self.inputs = tuple(
-            t if need else None for t, need in zip(inputs, self.needs_input_grad, strict=True)
+            [
+                None if not need else t if t.grad_fn is None else Edge(t.grad_fn, t.index, t.shape)
+                for t, need in zip(inputs, self.needs_input_grad, strict=True)
+            ]
         )
         self.output_like = [(o.shape, o.dtype, o.backend) for o in outputs]
         self.hooks: dict[int, dict[int, Any]] = {}
         self.retained: dict[int, Any] = {}  # weak references to outputs that want their .grad
         self.layers = tuple(state.layers) if state.anomaly else ()
-        unused = list(range(len(inputs)))
+        used: list[int] = []
         self._saved: list[Saved] | None = [
-            self._keep(a, unused, inputs, arrays, raw) for a in self._to_save
+            self._keep(a, used, inputs, arrays, raw) for a in self._to_save
         ]
         for index, out in enumerate(outputs):
             if out.data.dtype.kind == "f":
@@ -123,17 +136,21 @@ class Function:
         """
         self._to_save = arrays
 
-    def _keep(self, value: Any, unused: list[int], inputs: Any, arrays: Any, raw: Any) -> Saved:
+    def _keep(self, value: Any, used: list[int], inputs: Any, arrays: Any, raw: Any) -> Saved:
         """How to hold one saved value: as the input it is, the output it is, or a constant.
 
-        Two inputs may share one array, as in ``x * x.detach()``: they are matched in order.
+        Two inputs may share one array, as in ``x * x.detach()``: they are matched in order, `used`
+        being those that have been.
         """
-        same = [i for i, a in enumerate(arrays) if a is value and isinstance(inputs[i], Tensor)]
-        if same:
-            place = next((i for i in same if i in unused), same[0])
-            if place in unused:
-                unused.remove(place)
-            return Saved(None, tensor=inputs[place], version=inputs[place].version)
+        found = None
+        for i, array in enumerate(arrays):
+            if array is value and isinstance(inputs[i], Tensor):
+                if i not in used:
+                    used.append(i)
+                    return Saved(None, inputs[i], inputs[i].changes[0])
+                found = inputs[i] if found is None else found
+        if found is not None:
+            return Saved(None, found, found.changes[0])
         for index, candidate in enumerate(raw):
             if candidate is value:
                 return Saved(value, output=index)
@@ -179,6 +196,18 @@ def _share_changes(out: Tensor, inputs: Sequence[Any]) -> None:
             if isinstance(t, Tensor) and (base is t.data or base is t.data.base):
                 out.changes = t.changes
                 return
+
+
+class Edge(NamedTuple):
+    """Where an input came from, if an operation made it: all that the walk needs to know.
+
+    Were the input itself held, its array would live until the walk, though no rule reads it: the
+    result of a convolution, say, of which ReLU keeps its own result only.
+    """
+
+    grad_fn: Function
+    index: int
+    shape: tuple[int, ...]
 
 
 class Saved(NamedTuple):

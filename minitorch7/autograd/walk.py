@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from .anomaly import check_finite, unwatched
+from .anomaly import check_finite
 from .function import Function
 from .state import set_grad_enabled, state
 from .tensor import Tensor
@@ -63,7 +63,10 @@ class Walk:
             for node in reversed(self.order):
                 grads = self._arrived(node, found)
                 if grads is not None and node in self.wanted:
-                    self._differentiate(node, grads)
+                    if state.profile is None:
+                        self._differentiate(node, grads)
+                    else:
+                        state.profile.backward(node, grads, self._differentiate)
                 if not self.retain_graph and node in self.wanted:
                     node.release()
             self._finish_leaves(found)
@@ -76,26 +79,34 @@ class Walk:
             key = (node, index)
             grad = self.pending.pop(key, None)
             if grad is not None:
-                grad = _run_hooks(node.hooks.get(index), grad)
-                _retain(node.retained.get(index), grad)
+                if node.hooks:
+                    grad = _run_hooks(node.hooks.get(index), grad)
+                if node.retained:
+                    _retain(node.retained.get(index), grad)
                 if self.targets is not None and key in self.targets:
                     found[key] = grad
             grads.append(grad)
-        if all(g is None for g in grads):
+        missing = [i for i, g in enumerate(grads) if g is None]
+        if len(missing) == len(grads):
             return None
-        return [
-            _zeros(like) if g is None else g
-            for g, like in zip(grads, node.output_like, strict=True)
-        ]
+        for i in missing:
+            grads[i] = _zeros(node.output_like[i])
+        return grads
 
     def _differentiate(self, node: Function, grads: list[Tensor]) -> None:
         """Apply the node's rule and send what it answers to the node's inputs."""
+        everything = self.targets is None
         node.needs_input_grad = tuple(
-            t is not None and (self.targets is None or self._leads_to_target(t, self.wanted))
-            for t in node.inputs
+            [
+                t is not None and (everything or self._leads_to_target(t, self.wanted))
+                for t in node.inputs
+            ]
         )
-        with unwatched():
+        watched, state.anomaly = state.anomaly, False  # the answer is checked as a whole, below
+        try:
             answers = node.backward(*grads)
+        finally:
+            state.anomaly = watched
         answers = tuple(answers) if isinstance(answers, tuple | list) else (answers,)
         if len(answers) != len(node.inputs):
             raise RuntimeError(
@@ -107,7 +118,7 @@ class Walk:
                 raise TypeError(
                     f"{node.name}.backward must return Tensors or None, got {type(grad).__name__}"
                 )
-        if state.anomaly:
+        if watched:
             check_finite(node, "gradient", answers)
         for t, needed, grad in zip(node.inputs, node.needs_input_grad, answers, strict=True):
             if needed and grad is not None:
@@ -129,7 +140,9 @@ class Walk:
     def _finish_leaves(self, found: dict[Any, Tensor]) -> None:
         given_out = {id(grad.data) for _, grad in self.roots}
         for key, leaf in self.leaves.items():
-            grad = _run_hooks(leaf._hooks, self.pending.pop(key))
+            grad = self.pending.pop(key)
+            if leaf._hooks:
+                grad = _run_hooks(leaf._hooks, grad)
             if self.targets is not None:
                 if key in self.targets:
                     found[key] = grad

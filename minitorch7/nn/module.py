@@ -119,6 +119,8 @@ class Module:
         """Run the hooks and `forward`; an error on the way is told which layer it happened in."""
         state.layers.append(self)
         try:
+            if state.profile is not None:
+                state.profile.enter(state.layers)
             for hook in list(self._forward_pre_hooks.values()):
                 replaced = hook(self, inputs)
                 if replaced is not None:

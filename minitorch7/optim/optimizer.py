@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Tensor
+from .bundle import Bundle, alike
 
 
 class Optimizer:
@@ -21,6 +22,8 @@ class Optimizer:
     params  tensors, or dictionaries ``{"params": tensors, "lr": ..., ...}``, one a group, whose
             options override the defaults. As in PyTorch.
     """
+
+    elementwise = False  # does an update treat each element alone? Then parameters can be bundled
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
@@ -36,6 +39,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self._bundles: dict[int, Bundle] = {}  # by the number of the group
         for group in groups:
             self.add_param_group(group)
 
@@ -75,13 +79,25 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a gradient."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._make_ready(p)
+        for number, group in enumerate(self.param_groups):
+            params = [p for p in group["params"] if p.grad is not None]
+            for p in params:
+                self._make_ready(p)
+            together = alike(params, self.state) if self.elementwise else []
+            if len(together) > 1:
+                states = [self.state[p] for p in together]
+                bundle = self._bundles.get(number)
+                if bundle is None or not bundle.holds(together, states):
+                    bundle = self._bundles[number] = Bundle(together, states)
+                bundle.update(self, group, states)
+                alone = set(params).difference(together)
+            else:
+                alone = set(params)
+            for p in params:
+                if p in alone:
                     xp = backend.library(p.backend)
-                    self.update(xp, p.data, p.grad.data, group, self.state.setdefault(p, {}))
-                    p.mark_changed()
+                    self.update(xp, p.data, p.grad.data, group, self.state[p])
+                p.mark_changed()
 
     def _make_ready(self, p: Tensor) -> None:
         """Check the gradient's shape, and follow a parameter that was moved to another backend."""
@@ -90,7 +106,7 @@ class Optimizer:
                 f"{type(self).__name__}.step: a gradient of shape {p.grad.shape} for a parameter "
                 f"of shape {p.shape}"
             )
-        for name, value in self.state.get(p, {}).items():
+        for name, value in self.state.setdefault(p, {}).items():
             if backend.is_array(value) and backend.name_of(value) != p.backend:
                 self.state[p][name] = backend.to(value, p.backend)
 
@@ -164,6 +180,8 @@ class SGD(Optimizer):
     p ← p − lr·v,  or with nesterov  p ← p − lr·(g + momentum·v)
     """
 
+    elementwise = True
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -211,6 +229,7 @@ class Adam(Optimizer):
     """
 
     decoupled = False
+    elementwise = True
 
     def __init__(
         self,

@@ -1,0 +1,91 @@
+"""Many small parameters as one long one.
+
+An update is a dozen array operations. For a bias of eight numbers each costs its start and hardly
+anything else, and a network has dozens of such parameters: laid end to end, they are updated by one
+dozen operations, not by dozens of dozens. On a GPU each operation saved is a launch saved.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from .. import backend
+from ..autograd import Tensor
+
+SMALL = 16_384  # elements up to which a parameter is bundled
+
+
+class Bundle:
+    """Parameters of one dtype on one backend, whose rules remember alike things.
+
+    What an optimiser remembers, `state`, is one long array for each name. The parameters' own
+    states are views of its pieces, for whoever looks at one parameter.
+    """
+
+    def __init__(self, params: list[Tensor], states: list[dict[str, Any]]) -> None:
+        self.params = params
+        self.xp = backend.library(params[0].backend)
+        edges = list(itertools.accumulate((p.numel() for p in params), initial=0))
+        self.places = [slice(a, b) for a, b in itertools.pairwise(edges)]
+        self.state = {
+            name: self._joined([s[name] for s in states]) if backend.is_array(value) else value
+            for name, value in states[0].items()
+        }
+        self.views = [self._views(i) for i in range(len(params))]
+
+    def _joined(self, arrays: list[Any]) -> Any:
+        return self.xp.concatenate([a.reshape(-1) for a in arrays])
+
+    def _views(self, i: int) -> dict[str, Any]:
+        """The arrays of the state, as parameter i sees them."""
+        place, shape = self.places[i], self.params[i].shape
+        return {
+            name: value[place].reshape(shape)
+            for name, value in self.state.items()
+            if backend.is_array(value)
+        }
+
+    def holds(self, params: list[Tensor], states: list[dict[str, Any]]) -> bool:
+        """Whether these are the parameters, and their states still the ones that this shares."""
+        if len(params) != len(self.params):
+            return False
+        for p, mine, state, views in zip(params, self.params, states, self.views, strict=True):
+            if p is not mine or state.keys() != self.state.keys():
+                return False
+            for name, value in self.state.items():
+                if state[name] is not views.get(name, state[name]):
+                    return False
+                if name not in views and state[name] != value:
+                    return False
+        return True
+
+    def update(self, optimizer: Any, group: dict[str, Any], states: list[dict[str, Any]]) -> None:
+        """One step of `optimizer` on all of them."""
+        known = len(self.state)
+        p = self._joined([p.data for p in self.params])
+        g = self._joined([p.grad.data for p in self.params])
+        optimizer.update(self.xp, p, g, group, self.state)
+        if len(self.state) != known:  # the first step makes what the rule will remember
+            self.views = [self._views(i) for i in range(len(self.params))]
+        plain = {k: v for k, v in self.state.items() if k not in self.views[0]}
+        for param, place, state, views in zip(
+            self.params, self.places, states, self.views, strict=True
+        ):
+            param.data[...] = p[place].reshape(param.shape)
+            state.update(plain)
+            state.update(views)
+
+
+def alike(params: list[Tensor], states: dict[Tensor, dict[str, Any]]) -> list[Tensor]:
+    """Of these parameters, those that can be bundled with the first small one."""
+    small = [p for p in params if p.numel() <= SMALL]
+    if not small:
+        return []
+    kind = _kind(small[0], states[small[0]])
+    return [p for p in small if _kind(p, states[p]) == kind]
+
+
+def _kind(p: Tensor, state: dict[str, Any]) -> tuple[Any, ...]:
+    plain = [(k, None if backend.is_array(v) else v) for k, v in state.items()]
+    return (p.backend, p.dtype, p.grad.dtype == p.dtype, *plain)

@@ -16,12 +16,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference.checking import batch_last, examples, many, normal, rngs, spread
+from reference.checking import WAYS, batch_last, convolving, examples, many, normal, rngs, spread
 from reference.convolution import output_length
 
 import minitorch7 as mt
 from minitorch7 import functional as F
-from minitorch7.kernels import convolution as kernel
 
 CASES = {}
 lengths = st.integers(1, 4)
@@ -688,35 +687,33 @@ def test_adjoint(backend, name, data, rng):
     check_adjoint(CASES[name], data.draw, rng)
 
 
-# The kernels cut large pictures into blocks of rows; blocks of one row cut small ones too.
-blocks = pytest.mark.parametrize(
-    "block_bytes", [1, kernel.BLOCK_BYTES], ids=["a block a row", "one block"]
-)
+# Long rows, large pictures and much work take other ways through the kernels: take all of them.
+ways = pytest.mark.parametrize("way", WAYS)
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-@blocks
+@ways
 @many
 @given(data=st.data(), rng=rngs)
-def test_adjoint_of_convolutions(backend, monkeypatch, block_bytes, name, data, rng):
-    monkeypatch.setattr(kernel, "BLOCK_BYTES", block_bytes)
-    check_adjoint(CASES[name], data.draw, rng)
+def test_adjoint_of_convolutions(backend, way, name, data, rng):
+    with convolving(way):
+        check_adjoint(CASES[name], data.draw, rng)
 
 
-@blocks
+@ways
 @many
 @given(data=st.data(), rng=rngs)
-def test_both_gradients_of_a_convolution_at_once(backend, monkeypatch, block_bytes, data, rng):
+def test_both_gradients_of_a_convolution_at_once(backend, way, data, rng):
     """⟨C(x, w), y⟩ = ⟨x, dx⟩ = ⟨w, dw⟩: asked for together, they come from one kernel."""
-    monkeypatch.setattr(kernel, "BLOCK_BYTES", block_bytes)
-    input_shape, weight_shape, options = draw_conv2d(data.draw)
-    x = mt.tensor(normal(rng, *input_shape), requires_grad=True)
-    w = mt.tensor(normal(rng, *weight_shape), requires_grad=True)
-    c = F.conv2d(x, w, **options)
-    y = mt.tensor(normal(rng, *c.shape))
-    dx, dw = mt.grad(c, [x, w], grad_outputs=y, retain_graph=True)
-    assert abs(inner(c, y) - inner(x, dx)) <= rounding(c, y) + rounding(x, dx)
-    assert abs(inner(c, y) - inner(w, dw)) <= rounding(c, y) + rounding(w, dw)
-    for alone, together in ((x, dx), (w, dw)):
-        (expected,) = mt.grad(c, alone, grad_outputs=y, retain_graph=True)
-        np.testing.assert_allclose(together.numpy(), expected.numpy(), rtol=1e-10, atol=1e-12)
+    with convolving(way):
+        input_shape, weight_shape, options = draw_conv2d(data.draw)
+        x = mt.tensor(normal(rng, *input_shape), requires_grad=True)
+        w = mt.tensor(normal(rng, *weight_shape), requires_grad=True)
+        c = F.conv2d(x, w, **options)
+        y = mt.tensor(normal(rng, *c.shape))
+        dx, dw = mt.grad(c, [x, w], grad_outputs=y, retain_graph=True)
+        assert abs(inner(c, y) - inner(x, dx)) <= rounding(c, y) + rounding(x, dx)
+        assert abs(inner(c, y) - inner(w, dw)) <= rounding(c, y) + rounding(w, dw)
+        for alone, together in ((x, dx), (w, dw)):
+            (expected,) = mt.grad(c, alone, grad_outputs=y, retain_graph=True)
+            np.testing.assert_allclose(together.numpy(), expected.numpy(), rtol=1e-10, atol=1e-12)

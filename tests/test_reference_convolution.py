@@ -5,17 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import convolution as ref
-from reference.checking import agree, many, normal, rngs
+from reference.checking import WAYS, agree, convolving, many, normal, rngs
 
 from minitorch7 import functional as F
-from minitorch7.kernels import convolution as kernel
 
 
-@pytest.fixture(params=["one block", "a block a row"])
-def blocks(request, monkeypatch):
-    """The kernels cut large pictures into blocks of rows: cut small ones too."""
-    if request.param == "a block a row":
-        monkeypatch.setattr(kernel, "BLOCK_BYTES", 1)
+@pytest.fixture(params=WAYS)
+def way(request):
+    """Long rows, large pictures and much work take other ways through the kernels: take them."""
+    with convolving(request.param):
+        yield
 
 
 @st.composite
@@ -46,7 +45,7 @@ def layers(draw):
 
 @many
 @given(window=windows(), layer=layers())
-def test_conv2d(backend, blocks, window, layer):
+def test_conv2d(backend, way, window, layer):
     size, kernel_size, stride, padding, dilation = window
     rng, batch, groups, inputs, outputs, has_bias = layer
     x = normal(rng, batch, groups * inputs, *size)
@@ -61,7 +60,7 @@ def test_conv2d(backend, blocks, window, layer):
     kernel_size=st.sampled_from([1, 3]),
     layer=layers(),
 )
-def test_conv2d_as_networks_use_it(backend, blocks, size, kernel_size, layer):
+def test_conv2d_as_networks_use_it(backend, way, size, kernel_size, layer):
     """1×1 and 3×3 at stride 1, the size kept: the kernels' short cuts; numbers instead of pairs"""
     rng, batch, groups, inputs, outputs, has_bias = layer
     x = normal(rng, batch, groups * inputs, *size)
@@ -75,7 +74,7 @@ def test_conv2d_as_networks_use_it(backend, blocks, size, kernel_size, layer):
 
 @many
 @given(window=windows(), layer=layers())
-def test_conv1d(backend, blocks, window, layer):
+def test_conv1d(backend, way, window, layer):
     length, kernel_size, stride, padding, dilation = (both[0] for both in window)
     rng, batch, groups, inputs, outputs, has_bias = layer
     x = normal(rng, batch, groups * inputs, length)
@@ -86,7 +85,7 @@ def test_conv1d(backend, blocks, window, layer):
 
 @many
 @given(data=st.data(), layer=layers())
-def test_conv_transpose2d(backend, blocks, data, layer):
+def test_conv_transpose2d(backend, way, data, layer):
     rng, batch, groups, inputs, outputs, has_bias = layer
     axes = []
     for _ in range(2):

@@ -59,11 +59,14 @@ def check_float(function: str, name: str, value: Any) -> Tensor:
 
 def check_same_dtype(function: str, first: Tensor, **others: Tensor | None) -> None:
     """TypeError unless every tensor given has the dtype of `first` (the input)."""
+    dtype, kind = first.data.dtype, type(first.data)
     for name, t in others.items():
         if t is None:
             continue
         check_tensor(function, name, t)
-        if t.dtype != first.dtype:
+        if t.data.dtype is dtype and type(t.data) is kind:
+            continue
+        if t.dtype != dtype:
             raise TypeError(
                 f"{function}: input is {first.dtype} but {name} is {t.dtype}; "
                 "convert one of them with .to(dtype)"
@@ -73,8 +76,8 @@ def check_same_dtype(function: str, first: Tensor, **others: Tensor | None) -> N
 
 def check_same_backend(function: str, *tensors: Any) -> None:
     """BackendError unless all tensors given (None and numbers aside) are on one backend."""
-    arrays = tuple(t.data for t in tensors if isinstance(t, Tensor))
-    if len({backend.name_of(a) for a in arrays}) > 1:
+    arrays = tuple([t.data for t in tensors if isinstance(t, Tensor)])
+    if len(set(map(type, arrays))) > 1 and len({backend.name_of(a) for a in arrays}) > 1:
         raise backend.BackendError(backend.mixed_message(function, arrays))
 
 
@@ -196,6 +199,9 @@ def axes_of(function: str, dim: Any, ndim: int) -> tuple[int, ...]:
 
 def pair(function: str, name: str, value: Any, least: int = 0) -> tuple[int, int]:
     """An int or two of them, as (rows, columns); ValueError below `least`."""
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:
+        if value[0] >= least <= value[1]:
+            return value
     both = tuple(value) if isinstance(value, tuple | list) else (value, value)
     integers = all(isinstance(v, Integral) and not isinstance(v, bool) for v in both)
     if len(both) != 2 or not integers:

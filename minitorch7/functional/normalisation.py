@@ -35,9 +35,8 @@ class BatchNorm(Function):
         self.eps = eps
 
     def forward(self, xp, x, gamma, beta):
-        y, mu, variance, inverse = kernel.standardise(xp, kernel.channel_rows(xp, x), self.eps)
-        y *= gamma[:, None]
-        y += beta[:, None]
+        rows = kernel.channel_rows(xp, x)
+        y, mu, variance, inverse = kernel.standardise(xp, rows, self.eps, gamma, beta)
         self.save(x, gamma)
         self.statistics = mu, inverse
         self.batch = mu[:, 0], variance[:, 0]
@@ -72,7 +71,7 @@ class BatchNormGrad(Function):
         self.save(g, x, gamma)
         rows = kernel.channel_rows(xp, x)
         dx, dgamma, dbeta = kernel.standardise_grad(
-            xp, kernel.channel_rows(xp, g), rows, self.mu, self.inverse, gamma[:, None]
+            xp, kernel.channel_rows(xp, g), rows, self.mu, self.inverse, gamma
         )
         return kernel.from_channel_rows(dx, x.shape), dgamma[:, 0], dbeta[:, 0]
 
@@ -224,7 +223,7 @@ class StandardiseGrad(Function):
     def forward(self, xp, g, x):
         self.save(g, x)
         g, x = xp.ascontiguousarray(g), xp.ascontiguousarray(x)
-        return kernel.standardise_grad(xp, g, x, self.mu, self.inverse, 1)[0]
+        return kernel.standardise_grad(xp, g, x, self.mu, self.inverse, None)[0]
 
     def backward(self, u):
         g, x = self.saved

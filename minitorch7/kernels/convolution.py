@@ -4,8 +4,8 @@ A convolution multiplies every window of the picture with the same weights and a
 
     y[o, i, j] = Σ_{c,u,v} w[o, c, u, v] · x[c, i·s + u·d − p, j·s + v·d − p]
 
-Lay each window out as a column (`im2col`) and that is one product of two matrices,
-``w (O, C·kh·kw) @ col (C·kh·kw, oh·ow·N)``. Both gradients are products too:
+Lay each window out as a column and that is one product of two matrices, ``w (O, C·kh·kw) @
+col (C·kh·kw, oh·ow·N)``. Both gradients are products too:
 
     dcol = wᵀ @ dy, added back onto the picture by `col2im`         (the input's gradient)
     dw   = dy @ colᵀ                                               (the weight's gradient)
@@ -13,12 +13,13 @@ Lay each window out as a column (`im2col`) and that is one product of two matric
 What makes it fast on a processor:
 
 * memory is batch-last (see ``windows.py``), so the product's result is the next layer's input;
+* neighbouring windows share their columns' memory, and the columns are laid out and used a block at
+  a time (see ``columns.py``);
 * the products are cut so that OpenBLAS runs them at full speed (see ``products.py``);
-* columns are laid out for a few output rows at a time, about `BLOCK_BYTES`, in one piece of memory
-  that is used again, so that they are still in the cache when the product reads them;
 * at stride 1 the input's gradient is itself a convolution, of dy with the weights turned by 180°,
   and the columns of dy that it needs serve the weight's gradient as well: one im2col for both, and
-  no adding back.
+  no adding back;
+* the output's rows are shared among threads (see ``threads.py``).
 
 On CuPy there is one block: fewer, larger launches. `windows.im2col` and `windows.col2im` without
 blocks are the readable form; ``tests/reference/convolution.py`` has the seven loops.
@@ -26,15 +27,18 @@ blocks are the readable form; ``tests/reference/convolution.py`` has the seven l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .products import product, transposed_product
-from .windows import Window, batch_first, batch_last, col2im, im2col
+from . import columns, threads
+from .columns import Layout, layout
+from .products import parts_of, product, transposed_product
+from .windows import Window, batch_first, batch_last, col2im
 
-BLOCK_BYTES = 1024 * 1024  # about a second-level cache
+GRADIENT_BYTES = 16 * 1024 * 1024  # the most that the parts of one weight gradient take together
 
 
 def conv2d(
@@ -52,54 +56,78 @@ def conv2d(
             in the gradients of a transposed convolution with output_padding.
     """
     x = batch_last(xp, x)
-    batch = x.shape[3]
     oh, ow = window.output_size(x.shape[1:3]) if places is None else places
-    weights = w.reshape(groups, w.shape[0] // groups, -1)  # (G, O/G, C/G·kh·kw)
-    y = xp.empty((w.shape[0], oh, ow, batch), dtype=x.dtype)
-    by_group = y.reshape(groups, weights.shape[1], -1)
-    for rows, memory in _row_blocks(xp, x, window, oh, ow):
-        col = _columns(xp, x, window, rows, ow, memory).reshape(groups, weights.shape[2], -1)
-        part = by_group[:, :, rows.start * ow * batch : rows.stop * ow * batch]
-        product(xp, weights, col, part)
-        if bias is not None:
-            part += bias.reshape(groups, -1, 1)
+    y = xp.empty((w.shape[0], oh, ow, x.shape[3]), dtype=x.dtype)
+    for x_g, w_g, y_g in _by_group(groups, x, w, y):
+        lay = layout(xp, x_g, window, oh, ow)
+        _multiply(xp, lay, lay.matrix(w_g), y_g)
+    if bias is not None:
+        y += bias.reshape(-1, 1, 1, 1)
     return batch_first(y)
+
+
+def _multiply(xp: Any, lay: Layout, weights: Any, y: Any) -> None:
+    """y = weights @ columns, the output's rows shared among threads."""
+    parts = _parts(xp, lay, len(weights))
+
+    def work(i: int) -> None:
+        for rows in lay.blocks(parts[i]):
+            product(xp, weights, lay.columns(rows), lay.places(y, rows))
+
+    threads.share(work, len(parts))
 
 
 def conv2d_input_grad(
     xp: Any, g: Any, w: Any, size: tuple[int, int], window: Window, groups: int
 ) -> Any:
     """dy (N, O, oh, ow), w (O, C/groups, kh, kw) → dx (N, C, *size): a transposed convolution."""
-    turned = _turned_window(window)
-    if turned is not None:
-        return conv2d(xp, g, _turned_weights(w, groups), None, turned, groups, size)
     g = batch_last(xp, g)
-    outputs, oh, ow, batch = g.shape
-    weights = w.reshape(groups, outputs // groups, -1)
-    dx = xp.zeros((w.shape[1] * groups, *size, batch), dtype=g.dtype)
-    by_group = g.reshape(groups, outputs // groups, -1)
-    for rows, memory in _row_blocks(xp, dx, window, oh, ow):
-        part = by_group[:, :, rows.start * ow * batch : rows.stop * ow * batch]
-        shape = (dx.shape[0], *window.kernel, len(rows), ow, batch)
-        dcol = _workspace(xp, memory, shape, g.dtype)
-        product(xp, weights.transpose(0, 2, 1), part, dcol.reshape(groups, weights.shape[2], -1))
-        col2im(xp, dcol, window, rows, dx)
+    turned = _turned_window(window)
+    make = xp.zeros if turned is None else xp.empty
+    dx = make((w.shape[1] * groups, *size, g.shape[3]), dtype=g.dtype)
+    for g_g, w_g, dx_g in _by_group(groups, g, w, dx):
+        if turned is None:
+            _scatter(xp, g_g, w_g, dx_g, window)
+        else:
+            lay = layout(xp, g_g, turned, *size)
+            _multiply(xp, lay, lay.matrix(_turned(w_g)), dx_g)
     return batch_first(dx)
+
+
+def _scatter(xp: Any, g: Any, w: Any, dx: Any, window: Window) -> None:
+    """Add col2im(wᵀ @ dy) onto dx (C, H, W, N), the channels shared among threads."""
+    outputs, oh, ow, batch = g.shape
+    taps = window.kernel[0] * window.kernel[1]
+    weights = w.reshape(outputs, -1, taps)
+    work = g.size * taps * len(dx)
+    parts = threads.cut(len(dx), parts_of(work) if xp is np else 1)
+
+    def channels(i: int) -> None:
+        part = parts[i]
+        matrix = weights[:, part.start : part.stop].reshape(outputs, -1).T  # (C·kh·kw, O)
+        onto = dx[part.start : part.stop]
+        row_bytes = max(1, len(matrix) * ow * batch * g.itemsize)
+        for rows in threads.steps(
+            range(oh), max(1, columns.BLOCK_BYTES // row_bytes if xp is np else oh)
+        ):
+            shape = (len(part), *window.kernel, len(rows), ow, batch)
+            dcol = _memory(xp, shape, g.dtype)
+            here = g[:, rows.start : rows.stop].reshape(1, outputs, -1)
+            product(xp, matrix, here, dcol.reshape(1, len(matrix), -1))
+            col2im(xp, dcol, window, rows, onto)
+
+    threads.share(channels, len(parts))
 
 
 def conv2d_weight_grad(xp: Any, x: Any, g: Any, window: Window, groups: int) -> Any:
     """x (N, C, H, W), dy (N, O, oh, ow) → dw (O, C/groups, kh, kw)."""
     x, g = batch_last(xp, x), batch_last(xp, g)
-    channels, batch = x.shape[0], x.shape[3]
     outputs, oh, ow, _ = g.shape
-    by_group = g.reshape(groups, outputs // groups, -1)
-    taps = channels // groups * window.kernel[0] * window.kernel[1]
-    dw = xp.zeros((groups, outputs // groups, taps), dtype=x.dtype)
-    for rows, memory in _row_blocks(xp, x, window, oh, ow):
-        col = _columns(xp, x, window, rows, ow, memory).reshape(groups, taps, -1)
-        part = by_group[:, :, rows.start * ow * batch : rows.stop * ow * batch]
-        dw += transposed_product(xp, part, col)
-    return dw.reshape(outputs, channels // groups, *window.kernel)
+    dw = xp.empty((outputs, x.shape[0] // groups, *window.kernel), dtype=x.dtype)
+    for x_g, g_g, dw_g in _by_group(groups, x, g, dw):
+        lay = layout(xp, x_g, window, oh, ow)
+        dw_g[...] = lay.weights(_gradients(xp, lay, g_g, None, None))
+    return dw
 
 
 def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -> tuple[Any, Any]:
@@ -119,23 +147,56 @@ def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -
             conv2d_weight_grad(xp, x, g, window, groups),
         )
     x, g = batch_last(xp, x), batch_last(xp, g)
-    channels, height, width, batch = x.shape
-    outputs = g.shape[0]
-    weights = _turned_weights(w, groups).reshape(groups, channels // groups, -1)
-    dx = xp.empty(x.shape, dtype=x.dtype)
-    dw = xp.zeros(weights.shape, dtype=x.dtype)
-    x_groups = x.reshape(groups, channels // groups, -1)
-    dx_groups = dx.reshape(x_groups.shape)
-    for rows, memory in _row_blocks(xp, g, turned, height, width):
-        col = _columns(xp, g, turned, rows, width, memory).reshape(groups, weights.shape[2], -1)
-        part = slice(rows.start * width * batch, rows.stop * width * batch)
-        product(xp, weights, col, dx_groups[:, :, part])
-        dw += transposed_product(xp, x_groups[:, :, part], col)
-    dw = dw.reshape(channels, outputs // groups, *window.kernel)
-    return batch_first(dx), xp.ascontiguousarray(_turned_weights(dw, groups))
+    dx, dw = xp.empty_like(x), xp.empty(w.shape, dtype=w.dtype)
+    for g_g, x_g, w_g, dx_g, dw_g in _by_group(groups, g, x, w, dx, dw):
+        lay = layout(xp, g_g, turned, *size)
+        weights = lay.matrix(_turned(w_g))
+        dw_g[...] = _turned(lay.weights(_gradients(xp, lay, x_g, weights, dx_g)))
+    return batch_first(dx), dw
+
+
+def _gradients(xp: Any, lay: Layout, x: Any, weights: Any, dx: Any) -> Any:
+    """x @ columnsᵀ → (C, K); on the way also dx = weights @ columns, where weights are given.
+
+    Each part adds up its own rows, and the parts are added in order: the sum does not depend on who
+    did which.
+    """
+    matrix_bytes = len(x) * lay.depth * x.itemsize
+    parts = _parts(xp, lay, 2 * len(x), max(1, GRADIENT_BYTES // max(1, matrix_bytes)))
+    sums: list[Any] = [None] * len(parts)
+
+    def work(i: int) -> None:
+        for rows in lay.blocks(parts[i]):
+            col = lay.columns(rows)
+            if weights is not None:
+                product(xp, weights, col, lay.places(dx, rows))
+            found = transposed_product(xp, lay.places(x, rows), col)
+            sums[i] = found if sums[i] is None else sums[i] + found
+
+    threads.share(work, len(parts))
+    total = xp.zeros((lay.depth, len(x)), dtype=x.dtype) if sums[0] is None else sums[0]
+    for found in sums[1:]:
+        total = total + found
+    return total.T  # (C, K)
 
 
 # ---------------------------------------------------------------------------------------- pieces
+
+
+def _parts(xp: Any, lay: Layout, rows: int, most: int = 8) -> list[range]:
+    """The output's rows, cut for threads; `rows` of a matrix meet each column."""
+    work = rows * lay.depth * lay.oh * lay.ow * lay.x.shape[3]
+    parts = min(parts_of(work), most, lay.most_parts()) if xp is np else 1
+    return threads.cut(lay.oh, parts)
+
+
+def _by_group(groups: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:
+    """The arrays' slices, group by group, along their first axes."""
+    if groups == 1:
+        yield arrays
+        return
+    for i in range(groups):
+        yield tuple(a[len(a) // groups * i : len(a) // groups * (i + 1)] for a in arrays)
 
 
 def _turned_window(window: Window) -> Window | None:
@@ -149,42 +210,12 @@ def _turned_window(window: Window) -> Window | None:
     return window._replace(padding=padding)
 
 
-def _turned_weights(w: Any, groups: int) -> Any:
-    """(O, C/G, kh, kw) → (C, O/G, kh, kw), the taps turned by 180°; applied twice it is undone."""
-    outputs, inputs, kh, kw = w.shape
-    turned = w.reshape(groups, outputs // groups, inputs, kh, kw)[..., ::-1, ::-1]
-    return turned.transpose(0, 2, 1, 3, 4).reshape(groups * inputs, outputs // groups, kh, kw)
+def _turned(w: Any) -> Any:
+    """(O, C, kh, kw) → its view (C, O, kh, kw) with the taps turned by 180°; twice is no change."""
+    return w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
 
 
-def _row_blocks(xp: Any, x: Any, window: Window, oh: int, ow: int) -> Iterator[tuple[range, Any]]:
-    """(output rows, memory for their columns), a block at a time; on CuPy all rows in one block."""
-    row_bytes = x.shape[0] * window.kernel[0] * window.kernel[1] * ow * x.shape[3] * x.itemsize
-    if xp is not np or row_bytes * oh <= BLOCK_BYTES or not row_bytes:
-        if oh > 0:
-            yield range(oh), None
-        return
-    step = max(1, BLOCK_BYTES // row_bytes)
-    memory = xp.empty(step * row_bytes // x.itemsize, dtype=x.dtype)
-    for start in range(0, oh, step):
-        yield range(start, min(start + step, oh)), memory
-
-
-def _is_pointwise(window: Window) -> bool:
-    """Whether the columns are the picture itself: a 1×1 window that visits every place."""
-    return window.kernel == (1, 1) and window.stride == (1, 1) and window.padding == (0, 0)
-
-
-def _columns(xp: Any, x: Any, window: Window, rows: range, ow: int, memory: Any) -> Any:
-    """im2col, but for a 1×1 convolution the picture's own rows."""
-    if _is_pointwise(window) and ow == x.shape[2] and rows.stop <= x.shape[1]:
-        return x if len(rows) == x.shape[1] else xp.ascontiguousarray(x[:, rows.start : rows.stop])
-    return im2col(xp, x, window, rows, ow, memory)
-
-
-def _workspace(xp: Any, memory: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    if memory is None:
+def _memory(xp: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    if xp is not np:
         return xp.empty(shape, dtype=dtype)
-    n = 1
-    for length in shape:
-        n *= length
-    return memory[:n].reshape(shape)
+    return threads.workspace(math.prod(shape), dtype).reshape(shape)

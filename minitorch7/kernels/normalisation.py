@@ -7,21 +7,33 @@ one group of one sample's channels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from . import threads
+from .windows import batch_first, batch_last
+
+BLOCK_BYTES = 256 * 1024  # of rows walked over together: within a second-level cache
+PART_BYTES = 4 * 1024 * 1024  # worth handing to another thread
+
 
 def channel_rows(xp: Any, x: Any) -> Any:
     """(N, C, ...) → (C, M) with the batch last; a view where memory is batch-last already."""
-    last = xp.ascontiguousarray(xp.moveaxis(x, 0, -1))
-    return last.reshape(x.shape[1], -1)
+    return batch_last(xp, x).reshape(x.shape[1], -1)
 
 
 def from_channel_rows(rows: Any, shape: tuple[int, ...]) -> Any:
     """(C, M) → its view of the shape (N, C, ...): `channel_rows` undone."""
-    last = rows.reshape(*shape[1:], shape[0])
-    return last.transpose(last.ndim - 1, *range(last.ndim - 1))
+    return batch_first(rows.reshape(*shape[1:], shape[0]))
+
+
+def row_sums(xp: Any, x: Any) -> Any:
+    """Σ x along each row, (R, M) → (R, 1)."""
+    if xp is np and x.shape[1] > 64:
+        return (x @ np.ones(x.shape[1], dtype=x.dtype))[:, None]  # 2 to 4 times as fast as np.sum
+    return xp.sum(x, axis=1, keepdims=True)
 
 
 def row_dots(xp: Any, a: Any, b: Any) -> Any:
@@ -31,36 +43,79 @@ def row_dots(xp: Any, a: Any, b: Any) -> Any:
     return xp.sum(a * b, axis=1, keepdims=True)
 
 
-def standardise(xp: Any, x: Any, eps: float) -> tuple[Any, Any, Any, Any]:
-    """x (R, M) → (x̂, mean, variance, 1/√(variance + eps)); all but x̂ have shape (R, 1).
+def standardise(
+    xp: Any, x: Any, eps: float, scale: Any = None, shift: Any = None
+) -> tuple[Any, Any, Any, Any]:
+    """x (R, M) → (x̂·scale + shift, mean, variance, 1/√(variance + eps)); the last three (R, 1).
+
+    scale, shift  (R,), or None for 1 and 0
 
     The variance is the biased one, of the already centred values: E[x²] − E[x]² would lose every
-    digit where the mean is large beside the spread.
+    digit where the mean is large beside the spread. What rounding left of the mean in the centred
+    values, `rest`, is taken out as well; it costs one more fast sum.
     """
-    m = max(x.shape[1], 1)  # rows of nothing have mean and variance 0
-    mean = xp.sum(x, axis=1, keepdims=True) * (1 / m)
-    centred = x - mean
-    variance = row_dots(xp, centred, centred) * (1 / m)
-    inverse = 1 / xp.sqrt(variance + eps)
-    centred *= inverse
-    return centred, mean, variance, inverse
+    out = xp.empty(x.shape, dtype=x.dtype)
+    mean, variance, inverse = (xp.empty((len(x), 1), dtype=x.dtype) for _ in range(3))
+
+    def rows(r: slice) -> None:
+        centred, m = out[r], max(x.shape[1], 1)  # rows of nothing have mean and variance 0
+        mean[r] = row_sums(xp, x[r]) * (1 / m)
+        xp.subtract(x[r], mean[r], out=centred)
+        rest = row_sums(xp, centred) * (1 / m)
+        mean[r] += rest
+        variance[r] = row_dots(xp, centred, centred) * (1 / m) - rest * rest
+        inverse[r] = 1 / xp.sqrt(variance[r] + eps)
+        factor = inverse[r] if scale is None else inverse[r] * scale[r, None]
+        centred *= factor
+        centred += -rest * factor if shift is None else shift[r, None] - rest * factor
+
+    over_rows(xp, rows, x)
+    return out, mean, variance, inverse
 
 
 def standardise_grad(xp: Any, g: Any, x: Any, mean: Any, inverse: Any, scale: Any) -> Any:
-    """The gradient of x̂·scale with respect to x; everything (R, M) or (R, 1).
+    """The gradient of x̂·scale with respect to x; g and x (R, M), mean and inverse (R, 1).
 
         dx = scale/σ · (g − mean(g) − x̂·mean(g·x̂))
+
+    scale  (R,), or None for 1
 
     The two means are how the mean and the deviation, which depend on every x, answer. Returns
     (dx, Σ g·x̂, Σ g), the sums being the gradients of a scale and a shift that follow.
     """
-    m = max(x.shape[1], 1)
-    out = x - mean
-    out *= inverse  # x̂
-    sum_g = xp.sum(g, axis=1, keepdims=True)
-    sum_gx = row_dots(xp, g, out)
-    out *= sum_gx * (-1 / m)
-    out += g
-    out -= sum_g * (1 / m)
-    out *= inverse * scale
-    return out, sum_gx, sum_g
+    dx = xp.empty(x.shape, dtype=x.dtype)
+    sum_gx, sum_g = (xp.empty((len(x), 1), dtype=x.dtype) for _ in range(2))
+
+    def rows(r: slice) -> None:
+        out, m = dx[r], max(x.shape[1], 1)
+        xp.subtract(x[r], mean[r], out=out)  # σ·x̂, but for what rounding left of the mean:
+        rest = row_sums(xp, out) * (1 / m)
+        sum_g[r] = row_sums(xp, g[r])
+        sum_gx[r] = (row_dots(xp, g[r], out) - rest * sum_g[r]) * inverse[r]
+        slope = sum_gx[r] * inverse[r] * (1 / m)
+        out *= -slope
+        out += g[r]
+        out += rest * slope - sum_g[r] * (1 / m)
+        out *= inverse[r] if scale is None else inverse[r] * scale[r, None]
+
+    over_rows(xp, rows, x)
+    return dx, sum_gx, sum_g
+
+
+def over_rows(xp: Any, work: Callable[[slice], None], x: Any) -> None:
+    """Run work(rows) for all rows of x (R, M), a few at a time.
+
+    Standardising walks over each row six or seven times. A few rows, `BLOCK_BYTES`, stay in the
+    processor's cache from one walk to the next, and blocks are shared among threads.
+    """
+    if xp is not np or x.nbytes <= BLOCK_BYTES:
+        work(slice(0, len(x)))
+        return
+    blocks = list(threads.steps(range(len(x)), max(1, BLOCK_BYTES // max(1, x.nbytes // len(x)))))
+    parts = threads.cut(len(blocks), 1 + x.nbytes // PART_BYTES)
+
+    def part(i: int) -> None:
+        for block in parts[i]:
+            work(slice(blocks[block].start, blocks[block].stop))
+
+    threads.share(part, len(parts))

@@ -1,65 +1,93 @@
 """Matrix products in the shapes that convolutions make: a few rows, and a very long side.
 
-For such shapes, ``(8, 72) @ (72, 25088)`` for one, OpenBLAS, NumPy's library of products, is at its
-slowest. It has a second, faster kernel for *small* products; and up to about m·n·k = 2¹⁸ it does
-not wake its other threads, whose hand-over costs more than so little work. So the long side is cut
-into pieces that are small in that sense, and `matmul` runs the stack of them:
+For such shapes, ``(8, 72) @ (72, 1792)`` for one, OpenBLAS, NumPy's library of products, is at its
+slowest: it first copies both matrices into an order of its own, which takes as long as multiplying
+where one side is short. For *small* products, up to m·n·k = 10⁶, it has a kernel that copies
+nothing. So the long side is cut into pieces that are small in that sense, and `matmul` runs the
+stack of them:
 
     a @ b    = [a @ b₁, a @ b₂, …]               the long side is cut and stays
     a @ bᵀ   = b₁'s product + b₂'s product + …   the long side is summed over
 
-One training step of the lesson's residual network takes 24 to 25 ms instead of 30 ms for it on one
-core, and as much on two, instead of 28 (``benchmarks/train_step.py --quick --rivals pytorch
---threads 1 2``, least of 5 or 6 rounds, before and after, on one machine). On CuPy, and for grouped
-convolutions, both are one plain `matmul`.
+That product took 0.034 ms cut in two, 0.062 ms in one (one core, as part of a convolution of 8
+channels). Where one product has many rows, they are shared among threads.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-SMALL = 2**18  # m·n·k up to which OpenBLAS stays with one thread and its small kernel
+from . import threads
+
+SMALL = 10**6  # m·n·k up to which OpenBLAS uses its kernel for small products
+PART = 6 * 10**6  # m·n·k worth handing to another thread: about 0.1 ms
+MOST_PARTS = 8
+FEWEST_ROWS = 64  # of a part of one product
 
 
 def product(xp: Any, a: Any, b: Any, out: Any) -> None:
-    """out = a @ b for stacks (G, m, k) @ (G, k, n), n the long side."""
-    if a.shape[0] != 1:
-        out[...] = xp.matmul(a, b)
-        return
-    a, b, out = a[0], b[0], out[0]
+    """out = a @ b for a (m, k) and a stack b (S, k, n); out is (S, m, n), a view of anything."""
     if xp is not np:  # CuPy's product writes into contiguous memory only
         out[...] = xp.matmul(a, b)
         return
-    (m, k), n = a.shape, b.shape[1]
-    piece = _piece(m * k, n, (512, 256, 128, 64))
-    if piece is None or not b.flags.c_contiguous:
+    (m, k), n = a.shape, b.shape[2]
+    piece = _piece(m * k, n, 64)
+    if piece is not None:
+        np.matmul(a, _cut(b, piece), out=_cut(out, piece))
+        return
+    parts = threads.cut(m, min(parts_of(m * k * n * b.shape[0]), m // FEWEST_ROWS))
+    if len(parts) <= 1:
         np.matmul(a, b, out=out)
         return
-    pieces = b.reshape(k, -1, piece).transpose(1, 0, 2)  # (n/piece, k, piece), a view
-    np.matmul(a, pieces, out=out.reshape(m, -1, piece).transpose(1, 0, 2))
+
+    def rows(i: int) -> None:
+        part = slice(parts[i].start, parts[i].stop)
+        np.matmul(a[part], b, out=out[:, part])
+
+    threads.share(rows, len(parts))
 
 
 def transposed_product(xp: Any, a: Any, b: Any) -> Any:
-    """a @ bᵀ for stacks (G, m, n) and (G, k, n) → (G, m, k), n the long side."""
-    if a.shape[0] != 1:
-        return xp.matmul(a, b.transpose(0, 2, 1))
-    a, b = a[0], b[0]
+    """Σ over the stack of b @ aᵀ, for a (S, m, n) and b (S, k, n) → (k, m)."""
     if xp is not np:
-        return xp.matmul(a, b.T)[None]
-    (m, n), k = a.shape, b.shape[0]
-    piece = _piece(m * k, n, (256, 128))
-    if piece is None:
-        return (b @ a.T).T[None]  # the same, and the taller operand first is faster
-    b_pieces = b.reshape(k, -1, piece).transpose(1, 0, 2)  # (n/piece, k, piece), a view
-    a_pieces = np.ascontiguousarray(a.T).reshape(-1, piece, m)
-    return (b_pieces @ a_pieces).sum(axis=0).T[None]
+        return xp.matmul(b, a.transpose(0, 2, 1)).sum(axis=0)
+    m, (_, k, n) = a.shape[1], b.shape
+    piece = _piece(m * k, n, 128)
+    if piece is not None:
+        a = _cut(a, piece).swapaxes(2, 3)  # (S, pieces, piece, m)
+        if m >= 16:
+            a = np.ascontiguousarray(a)  # the small kernel is quicker so
+        return np.matmul(_cut(b, piece), a).sum(axis=(0, 1))
+    total = np.empty((k, m), dtype=b.dtype)
+    parts = threads.cut(k, min(parts_of(m * k * n * b.shape[0]), k // FEWEST_ROWS))
+
+    def rows(i: int) -> None:
+        part = slice(parts[i].start, parts[i].stop)
+        np.matmul(b[0, part], a[0].T, out=total[part])
+        for row in range(1, len(b)):
+            total[part] += b[row, part] @ a[row].T
+
+    threads.share(rows, len(parts))
+    return total
 
 
-def _piece(rows: int, n: int, lengths: tuple[int, ...]) -> int | None:
-    """The longest of `lengths` whose pieces are small; None where one product is best."""
-    for piece in lengths:
-        if rows * piece <= SMALL:
-            return piece if n % piece == 0 and n > piece else None
+def parts_of(work: int) -> int:
+    """Into how many parts work of so many multiplications is cut: 1, 2, 4 or 8."""
+    return min(MOST_PARTS, 1 << max(0, (work // PART).bit_length() - 1))
+
+
+def _cut(stack: Any, piece: int) -> Any:
+    """(S, k, n) → (S, n/piece, k, piece): a view."""
+    return stack.reshape(*stack.shape[:2], -1, piece).swapaxes(1, 2)
+
+
+@functools.lru_cache(4096)
+def _piece(rows: int, n: int, shortest: int) -> int | None:
+    """The longest divisor of n, a multiple of 16, whose product is small; None if too short."""
+    for count in range(1, n // shortest + 1):
+        if n % (16 * count) == 0 and rows * (n // count) <= SMALL:
+            return n // count
     return None

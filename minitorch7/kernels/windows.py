@@ -43,7 +43,8 @@ class Window(NamedTuple):
 
 def batch_last(xp: Any, x: Any) -> Any:
     """(N, C, H, W) → the same numbers as a contiguous (C, H, W, N); no copy if it lies so."""
-    return xp.ascontiguousarray(xp.moveaxis(x, 0, -1))
+    last = x.transpose(*range(1, x.ndim), 0)
+    return last if last.flags.c_contiguous else xp.ascontiguousarray(last)
 
 
 def batch_first(x: Any) -> Any:

@@ -5,11 +5,16 @@ its arrays in two orders of memory: as NumPy makes them, and batch-last, as the 
 on. No order of memory may change a value.
 """
 
+import contextlib
+from unittest import mock
+
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 import minitorch7 as mt
+from minitorch7 import backend
+from minitorch7.kernels import columns, products
 
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}  # relative to the value, and absolute near 0
 
@@ -48,6 +53,28 @@ def batch_last(array):
     if array.ndim < 2:
         return array
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 0, -1)), -1, 0)
+
+
+NEVER = 10**9
+WAYS = {  # through the kernels of convolution: what columns.py and products.py decide by
+    "taps": dict(LONG_ROW=NEVER),
+    "taps, a block a row": dict(LONG_ROW=NEVER, BLOCK_BYTES=1, FEWEST_COLUMNS=1),
+    "shared rows": dict(LONG_ROW=1),
+    "shared rows, two threads": dict(LONG_ROW=1, BLOCK_BYTES=1, PART=1, FEWEST_ROWS=1),
+}
+
+
+@contextlib.contextmanager
+def convolving(way):
+    """Convolutions of any size take this way through the kernels, inside a ``with`` block."""
+    with contextlib.ExitStack() as stack:
+        for name, value in WAYS[way].items():
+            for module in (columns, products):
+                if hasattr(module, name):
+                    stack.enter_context(mock.patch.object(module, name, value))
+        threads = 2 if "threads" in way else 1
+        stack.enter_context(mock.patch.object(backend, "_threads", threads))
+        yield
 
 
 def agree(backend, operation, reference, *arguments, **options):

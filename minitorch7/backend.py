@@ -255,7 +255,8 @@ def normal(xp: Any, shape: tuple[int, ...], dtype: Any = DEFAULT_FLOAT) -> Any:
 
 # ----------------------------------------------------------------- threads, waiting, memory figures
 
-_threads: int | None = None
+_threads: int | None = None  # as set_num_threads was told
+_blas_threads = 1  # as many as BLAS had before it was held to one
 _blas_limit: Any = None
 
 
@@ -276,21 +277,19 @@ def set_num_threads(n: int) -> None:
 
 def get_num_threads() -> int:
     """How many processor threads an operation may use."""
-    if _threads is None:
-        hold_blas()
-    return _threads
+    hold_blas()
+    return _threads or _blas_threads
 
 
 def hold_blas() -> None:
-    """Hold BLAS to one thread from now on, and keep its own number as ours."""
-    global _threads, _blas_limit
+    """Hold BLAS to one thread from now on, and remember its own number for ours."""
+    global _blas_threads, _blas_limit
     if _blas_limit is not None:
         return
     from threadpoolctl import ThreadpoolController
 
     controller = ThreadpoolController().select(user_api="blas")
-    pools = [pool["num_threads"] for pool in controller.info()]
-    _threads = max(pools, default=1) if _threads is None else _threads
+    _blas_threads = max((pool["num_threads"] for pool in controller.info()), default=1)
     _blas_limit = controller.limit(limits=1)
 
 

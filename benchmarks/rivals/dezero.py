@@ -17,6 +17,8 @@ import numpy as np
 
 from . import start
 
+MODELS = start.SMALL  # the larger networks are not written out in DeZero
+
 
 def available() -> str | None:
     """None, or the reason why DeZero cannot run here: missing, or too old for this NumPy."""
@@ -62,7 +64,7 @@ def build(model: str, batch: int, seed: int) -> Callable[[], Any]:
     running = [(np.zeros(u.nf, np.float32), np.ones(u.nf, np.float32)) for u in units]
     every = [p for unit in params for p in unit.values()]
     optimizer = _adamw(every)
-    x, target = start.batch_of(batch, seed)
+    x, target = start.batch_of(model, batch, seed)
 
     def step() -> Any:
         for p in every:

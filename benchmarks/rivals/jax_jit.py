@@ -9,9 +9,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import start
+import numpy as np
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
+from . import grid, jax_operations, start
+from .jax_networks import forward, laid_out
 
 
 def available() -> str | None:
@@ -34,26 +35,33 @@ def environment(n: int) -> dict[str, str]:
     }
 
 
+def _parameters(model: str, seed: int) -> list[Any]:
+    import jax.numpy as jnp
+
+    return [jnp.asarray(laid_out(values)) for values in start.parameters(model, seed)]
+
+
+def _batch(model: str, batch: int, seed: int) -> tuple[Any, Any]:
+    import jax.numpy as jnp
+
+    x, target = start.batch_of(model, batch, seed)
+    return jnp.asarray(x.transpose(0, 2, 3, 1)), jnp.asarray(target)
+
+
 def build(model: str, batch: int, seed: int) -> Callable[[], Any]:
     """A function that performs one training step and returns the loss; the first call compiles."""
     import jax
     import jax.numpy as jnp
 
-    units = start.plan(model)
-    params = [
-        {k: jnp.asarray(_laid_out(k, v)) for k, v in w._asdict().items() if v is not None}
-        for w in start.weights(model, seed)
-    ]
-    running = [(jnp.zeros(u.nf), jnp.ones(u.nf)) for u in units]
+    params = _parameters(model, seed)
+    running = [(jnp.zeros(len(v)), jnp.ones(len(v))) for v, _ in start.running(model, seed)]
     zeros = jax.tree.map(jnp.zeros_like, params)
     state = params, running, zeros, jax.tree.map(jnp.copy, zeros), jnp.zeros((), jnp.int32)
-    x, target = start.batch_of(batch, seed)
-    x, target = jnp.asarray(x.transpose(0, 2, 3, 1)), jnp.asarray(target)
+    x, target = _batch(model, batch, seed)
 
     def loss_of(params: Any, running: Any, x: Any, target: Any) -> Any:
-        logits, moved = _forward(units, params, running, x)
-        log_p = jax.nn.log_softmax(logits)
-        return -jnp.take_along_axis(log_p, target[:, None], 1).mean(), moved
+        scores, moved = forward(model, params, running, x, training=True)
+        return jax_operations.cross_entropy(scores, target), moved
 
     def update(state: Any, x: Any, target: Any) -> Any:
         params, running, m, v, t = state
@@ -71,44 +79,50 @@ def build(model: str, batch: int, seed: int) -> Callable[[], Any]:
     return step
 
 
-def _laid_out(name: str, values: Any) -> Any:
-    """The convolution's weight (O, I, kh, kw) → (kh, kw, I, O); the rest as it is."""
-    return values.transpose(2, 3, 1, 0) if name == "conv" else values
-
-
-def _forward(units: list[start.Unit], params: Any, running: Any, x: Any) -> tuple[Any, Any]:
-    """(logits (N, 10), the running statistics after the batch)."""
+def build_inference(model: str, batch: int, seed: int) -> Callable[[], np.ndarray]:
+    """A function that computes the scores of one batch; the first call compiles."""
     import jax
-    from jax import lax
+    import jax.numpy as jnp
 
-    kept, moved = x, []
-    for unit, p, r in zip(units, params, running, strict=True):
-        kept = x if unit.opens else kept
-        pads, strides = [(1, 1), (1, 1)], (unit.stride, unit.stride)
-        x = lax.conv_general_dilated(x, p["conv"], strides, pads, dimension_numbers=LAYOUT)
-        x = x + p["bias"] if unit.bias else x
-        for name in unit.then:
-            if name == "relu":
-                x = jax.nn.relu(x)
-            else:
-                x, r = _norm(x, p, r)
-        moved.append(r)
-        x = kept + x if unit.closes else x
-    return x.reshape(x.shape[0], -1), moved
+    params = _parameters(model, seed)
+    running = jax.tree.map(jnp.asarray, start.running(model, seed))
+    x, _ = _batch(model, batch, seed)
+    compiled = jax.jit(lambda params, running, x: forward(model, params, running, x, False)[0])
+
+    def scores() -> np.ndarray:
+        found = np.asarray(compiled(params, running, x))
+        return found.transpose(0, 3, 1, 2) if found.ndim == 4 else found
+
+    return scores
 
 
-def _norm(x: Any, p: Any, running: Any) -> tuple[Any, Any]:
-    """Batch norm over all axes but the last, and the running mean and unbiased variance."""
-    from jax import lax
+def build_operation(name: str, backward: bool, seed: int) -> tuple[Callable, Callable]:
+    """(run, arrays): the operation once, and its results as NumPy arrays."""
+    return jax_operations.build(grid.CASES[name], backward, seed)
 
-    axes, count = (0, 1, 2), x.size // x.shape[-1]
-    mean = x.mean(axes)
-    centred = x - mean
-    variance = (centred * centred).mean(axes)
-    y = centred * (lax.rsqrt(variance + start.NORM_EPS) * p["gamma"]) + p["beta"]
-    new = mean, variance * (count / (count - 1))
-    k = start.NORM_MOMENTUM
-    return y, tuple((1 - k) * old + k * now for old, now in zip(running, new, strict=True))
+
+def build_adam(model: str, seed: int) -> tuple[Callable, Callable]:
+    """(run, arrays): one AdamW step over a network's parameters, whose gradients stay."""
+    import jax
+    import jax.numpy as jnp
+
+    params = [jnp.asarray(v) for v in start.parameters(model, seed)]
+    g = [jnp.asarray(v) for v in grid.gradients_of(params, seed)]
+    m, v = ([jnp.zeros_like(p) for p in params] for _ in range(2))
+    state = params, m, v, jnp.zeros((), jnp.int32)
+
+    def update(state: Any, g: Any) -> Any:
+        params, m, v, t = state
+        return *_adamw(params, g, m, v, t + 1), t + 1
+
+    compiled = jax.jit(update, donate_argnums=0)
+
+    def step() -> Any:
+        nonlocal state
+        state = jax.block_until_ready(compiled(state, g))
+        return state[0]
+
+    return step, lambda params: [np.asarray(p) for p in params]
 
 
 def _adamw(params: Any, g: Any, m: Any, v: Any, t: Any) -> tuple[Any, Any, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from . import ROOT
 PACKAGES = ("numpy", "torch", "jax", "jaxlib", "dezero")
 
 
+@functools.cache
 def facts() -> dict[str, Any]:
     """Everything about the machine that a reader needs beside a figure."""
     import minitorch7 as mt
@@ -25,7 +28,7 @@ def facts() -> dict[str, Any]:
             pass
     return {
         "cpu": _cpu_name(),
-        "cores": _cores(),
+        "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "blas": _blas(),
         "versions": versions,
@@ -41,6 +44,25 @@ def environment(threads: int) -> dict[str, str]:
     limits["VECLIB_MAXIMUM_THREADS"] = str(threads)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, **limits, **for_jax(threads), "PYTHONPATH": path}
+
+
+def busy_cores(seconds: float = 0.3) -> float | None:
+    """How many cores are at work now, whoever's work it is; None where the system does not say."""
+    before, began = _idle_seconds(), time.perf_counter()
+    if before is None:
+        return None
+    time.sleep(seconds)
+    passed = time.perf_counter() - began
+    return round(max(0.0, (os.cpu_count() or 1) - (_idle_seconds() - before) / passed), 2)
+
+
+def _idle_seconds() -> float | None:
+    """Time that all cores together have been idle since the start, waiting for disks included."""
+    try:
+        line = Path("/proc/stat").read_text().splitlines()[0]
+    except OSError:
+        return None
+    return sum(map(int, line.split()[4:6])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident() -> float | None:
@@ -73,7 +95,8 @@ def _status(name: str) -> float | None:
     return None
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

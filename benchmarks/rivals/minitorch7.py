@@ -1,11 +1,13 @@
-"""minitorch7 on NumPy: the models of `models.py`, trained as a reader of the lesson would."""
+"""minitorch7 on NumPy: networks and operations as a reader of the lesson would write them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from . import start
+import numpy as np
+
+from . import digits, grid, networks, start
 
 
 def available() -> str | None:
@@ -20,26 +22,132 @@ def set_threads(n: int) -> None:
     mt.set_num_threads(n)
 
 
-def build(model: str, batch: int, seed: int) -> Callable[[], Any]:
-    """A function that performs one training step and returns the loss."""
+def make(model: str, seed: int) -> Any:
+    """The network with its initial weights."""
     from models import RECIPES
 
     import minitorch7 as mt
     from minitorch7 import functional as F
+    from minitorch7 import nn
+
+    net = RECIPES[model].make() if model in RECIPES else networks.make(model, nn, F.cat)
+    networks.fill(net, mt.tensor, model, seed)
+    return net
+
+
+def optimizer(parameters: Any) -> Any:
+    """AdamW with everybody's settings."""
     from minitorch7 import optim
 
-    net = RECIPES[model].make()
-    for p, values in zip(net.parameters(), start.parameters(model, seed), strict=True):
-        p.copy_(values)
     options = dict(lr=start.LR, betas=start.BETAS, eps=start.EPS, weight_decay=start.WEIGHT_DECAY)
-    optimizer = optim.AdamW(net.parameters(), **options)
-    x, target = (mt.tensor(array) for array in start.batch_of(batch, seed))
+    return optim.AdamW(parameters, **options)
 
-    def step() -> Any:
-        optimizer.zero_grad()
+
+def trainer(model: str, seed: int) -> Callable[[Any, Any], Any]:
+    """A function of a batch that performs one training step and returns the loss."""
+    from minitorch7 import functional as F
+
+    net = make(model, seed)
+    adamw = optimizer(net.parameters())
+
+    def train(x: Any, target: Any) -> Any:
+        adamw.zero_grad()
         loss = F.cross_entropy(net(x), target)
         loss.backward()
-        optimizer.step()
+        adamw.step()
         return loss.detach()
 
-    return step
+    return train
+
+
+def build(model: str, batch: int, seed: int) -> Callable[[], Any]:
+    """A function that performs one training step and returns the loss."""
+    import minitorch7 as mt
+
+    x, target = (mt.tensor(array) for array in start.batch_of(model, batch, seed))
+    train = trainer(model, seed)
+    return lambda: train(x, target)
+
+
+def build_inference(model: str, batch: int, seed: int) -> Callable[[], np.ndarray]:
+    """A function that computes the scores of one batch in evaluation mode."""
+    import minitorch7 as mt
+    from minitorch7 import nn
+
+    net = make(model, seed).eval()
+    networks.fill_running(net, nn, mt.tensor, model, seed)
+    x = mt.tensor(start.batch_of(model, batch, seed)[0])
+
+    def forward() -> np.ndarray:
+        with mt.no_grad():
+            return net(x).numpy()
+
+    return forward
+
+
+def build_operation(name: str, backward: bool, seed: int) -> tuple[Callable, Callable]:
+    """(run, arrays): the operation once, and its results as NumPy arrays."""
+    import minitorch7 as mt
+    from minitorch7 import functional as F
+
+    case = grid.CASES[name]
+    values, target = grid.inputs(case, seed)
+    inputs = [mt.tensor(v) for v in values]
+    if not case.first:
+        inputs[0] = _as_layers_leave(inputs[0])
+    f = grid.function(F, case, None if target is None else mt.tensor(target))
+    wanted = inputs[case.first :]
+    with mt.no_grad():
+        y = f(*inputs)
+    dy = mt.tensor(grid.gradient(y.shape, seed)) if y.ndim else None
+    if y.ndim == 4:
+        dy = _as_layers_leave(dy)
+
+    def forward() -> list[Any]:
+        with mt.no_grad():
+            return [f(*inputs)]
+
+    def both() -> list[Any]:
+        y = f(*inputs)
+        return [y, *mt.grad(y, wanted, dy)]
+
+    for t in wanted:
+        t.requires_grad = backward
+    return both if backward else forward, lambda found: [t.detach().numpy() for t in found]
+
+
+def _as_layers_leave(x: Any) -> Any:
+    """The same numbers, in the memory order that a convolution, or a flatten after it, leaves.
+
+    minitorch7 keeps pictures batch-last in memory inside a network, and an operation there never
+    meets anything else. A convolution with the identity is how to ask for that from outside.
+    """
+    import minitorch7 as mt
+    from minitorch7 import functional as F
+
+    channels = x.shape[1]
+    identity = np.eye(channels, dtype=np.float32).reshape(channels, channels, 1, 1)
+    with mt.no_grad():
+        if x.ndim == 4:
+            return F.conv2d(x, mt.tensor(identity))
+        return F.conv2d(x.reshape(*x.shape, 1, 1), mt.tensor(identity)).flatten(1)
+
+
+def build_adam(model: str, seed: int) -> tuple[Callable, Callable]:
+    """(run, arrays): one AdamW step over a network's parameters, whose gradients stay."""
+    import minitorch7 as mt
+
+    params = [mt.tensor(v, requires_grad=True) for v in start.parameters(model, seed)]
+    for p, g in zip(params, grid.gradients_of(params, seed), strict=True):
+        p.grad = mt.tensor(g)
+    adamw = optimizer(params)
+    return adamw.step, lambda _: [p.detach().numpy() for p in params]
+
+
+def build_loader(source: str, batch: int, seed: int, prefetch: int) -> Callable[[], Any]:
+    """A function that returns the next training batch (x, target) of digits, epoch after epoch."""
+    from minitorch7.data import rand_pad
+
+    sets = digits.labelled(source).transform((rand_pad(3, 28, mode="zeros"), []))
+    bunch = sets.databunch(bs=batch, seed=seed, prefetch=prefetch).normalize()
+    return digits.endless(bunch.train_dl)

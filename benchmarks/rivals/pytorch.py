@@ -1,11 +1,13 @@
-"""PyTorch on the processor, eager: the lesson's networks as nn.Modules, AdamW in its fused form."""
+"""PyTorch on the processor, eager: networks as nn.Modules, AdamW in its fused form."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from . import start
+import numpy as np
+
+from . import grid, networks, start
 
 
 def available() -> str | None:
@@ -29,6 +31,15 @@ def make(model: str, seed: int) -> Any:
     import torch
     from torch import nn
 
+    net = _lesson_net(model) if model in start.SMALL else networks.make(model, nn, torch.cat)
+    with torch.no_grad():
+        networks.fill(net, torch.from_numpy, model, seed)
+    return net
+
+
+def _lesson_net(model: str) -> Any:
+    from torch import nn
+
     class Net(nn.Module):
         """The units of a plan, one after the other."""
 
@@ -46,11 +57,7 @@ def make(model: str, seed: int) -> Any:
                     x = kept + x
             return x.flatten(1)
 
-    net = Net()
-    with torch.no_grad():
-        for p, values in zip(net.parameters(), start.parameters(model, seed), strict=True):
-            p.copy_(torch.from_numpy(values))
-    return net
+    return Net()
 
 
 def _unit(unit: start.Unit) -> Any:
@@ -62,33 +69,113 @@ def _unit(unit: start.Unit) -> Any:
     return nn.Sequential(*layers)
 
 
-def build(model: str, batch: int, seed: int, compiled: bool = False) -> Callable[[], Any]:
-    """A function that performs one training step and returns the loss."""
+def optimizer(parameters: Any) -> Any:
+    """AdamW with everybody's settings."""
     import torch
+
+    options = dict(lr=start.LR, betas=start.BETAS, eps=start.EPS, weight_decay=start.WEIGHT_DECAY)
+    return torch.optim.AdamW(parameters, **options, fused=True)
+
+
+def _as_it_is(f: Any) -> Any:
+    return f
+
+
+def trainer(model: str, seed: int, compiled: Callable = _as_it_is) -> Callable[[Any, Any], Any]:
+    """A function of a batch that performs one training step and returns the loss."""
     from torch.nn import functional as F
 
     net = make(model, seed)
-    optimizer = torch.optim.AdamW(
-        net.parameters(),
-        lr=start.LR,
-        betas=start.BETAS,
-        eps=start.EPS,
-        weight_decay=start.WEIGHT_DECAY,
-        fused=True,
-    )
-    x, target = (torch.from_numpy(array) for array in start.batch_of(batch, seed))
+    adamw = optimizer(net.parameters())
 
     def loss_of(x: Any, target: Any) -> Any:
         return F.cross_entropy(net(x), target)
 
-    if compiled:
-        loss_of = torch.compile(loss_of)
+    loss_of = compiled(loss_of)
 
-    def step() -> Any:
-        optimizer.zero_grad()
+    def train(x: Any, target: Any) -> Any:
+        adamw.zero_grad()
         loss = loss_of(x, target)
         loss.backward()
-        optimizer.step()
+        adamw.step()
         return loss.detach()
 
-    return step
+    return train
+
+
+def build(model: str, batch: int, seed: int, compiled: Callable = _as_it_is) -> Callable[[], Any]:
+    """A function that performs one training step and returns the loss."""
+    import torch
+
+    x, target = (torch.from_numpy(array) for array in start.batch_of(model, batch, seed))
+    train = trainer(model, seed, compiled)
+    return lambda: train(x, target)
+
+
+def build_inference(
+    model: str, batch: int, seed: int, compiled: Callable = _as_it_is
+) -> Callable[[], np.ndarray]:
+    """A function that computes the scores of one batch in evaluation mode."""
+    import torch
+    from torch import nn
+
+    net = make(model, seed).eval()
+    with torch.no_grad():
+        networks.fill_running(net, nn, torch.from_numpy, model, seed)
+    net = compiled(net)
+    x = torch.from_numpy(start.batch_of(model, batch, seed)[0])
+
+    def forward() -> np.ndarray:
+        with torch.inference_mode():
+            return net(x).numpy()
+
+    return forward
+
+
+def build_operation(
+    name: str, backward: bool, seed: int, compiled: Callable = _as_it_is
+) -> tuple[Callable, Callable]:
+    """(run, arrays): the operation once, and its results as NumPy arrays."""
+    import torch
+    from torch.nn import functional as F
+
+    case = grid.CASES[name]
+    values, target = grid.inputs(case, seed)
+    inputs = [torch.from_numpy(v) for v in values]
+    f = compiled(grid.function(F, case, None if target is None else torch.from_numpy(target)))
+    wanted = inputs[case.first :]
+    for t in wanted:
+        t.requires_grad_(backward)
+    with torch.set_grad_enabled(backward):  # as it will run, so that nothing is compiled twice
+        shape = tuple(f(*inputs).shape)
+    dy = torch.from_numpy(grid.gradient(shape, seed)) if shape else None
+
+    def forward() -> list[Any]:
+        with torch.no_grad():
+            return [f(*inputs)]
+
+    def both() -> list[Any]:
+        y = f(*inputs)
+        return [y, *torch.autograd.grad(y, wanted, dy)]
+
+    return both if backward else forward, lambda found: [t.detach().numpy() for t in found]
+
+
+def build_adam(model: str, seed: int) -> tuple[Callable, Callable]:
+    """(run, arrays): one AdamW step over a network's parameters, whose gradients stay."""
+    import torch
+
+    params = [torch.from_numpy(v).requires_grad_() for v in start.parameters(model, seed)]
+    for p, g in zip(params, grid.gradients_of(params, seed), strict=True):
+        p.grad = torch.from_numpy(g)
+    adamw = optimizer(params)
+    return adamw.step, lambda _: [p.detach().numpy() for p in params]
+
+
+def build_loader(
+    source: str, batch: int, seed: int, workers: int, whole: bool = False
+) -> Callable[[], Any]:
+    """A function that returns the next training batch (x, target) of digits, epoch after epoch."""
+    from . import digits, pytorch_data
+
+    return digits.endless(pytorch_data.loader(source, batch, seed, workers, whole))

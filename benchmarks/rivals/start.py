@@ -1,7 +1,8 @@
 """What every rival starts from: the plan of the network, the weights, the batch, the optimiser.
 
-Plain NumPy, so that no rival's process has to load another's library. The plan repeats
-`models.py` in a form that any library can follow; tests/test_benchmarks.py holds the two together.
+Plain NumPy, so that no rival's process has to load another's library. The plan of the lesson's
+three networks repeats `models.py` in a form that any library can follow, `large.py` lists the
+larger ones; tests/test_benchmarks.py holds plans and modules together.
 
 One step: forward in training mode (batch statistics, running statistics moved), cross entropy,
 backward, AdamW.
@@ -14,10 +15,24 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import large
+
 CHANNELS = (1, 8, 16, 32, 16, 10)
-MODELS = ("basic", "refactored", "resnet")
+SMALL = ("basic", "refactored", "resnet")  # the lesson's, on 28×28 pixels
+LARGE = ("resnet34", "unet")
+MODELS = SMALL + LARGE
 LR, BETAS, EPS, WEIGHT_DECAY = 3e-4, (0.9, 0.99), 1e-8, 1e-2
 NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1
+
+
+class Spec(NamedTuple):
+    """What a network is given, and what is asked of it."""
+
+    channels: int
+    pixels: int  # of a side
+    classes: int
+    batch: int  # pictures a step, unless the command line says otherwise
+    per_pixel: bool = False  # a class for every pixel, not one a picture
 
 
 class Unit(NamedTuple):
@@ -41,6 +56,23 @@ class Weights(NamedTuple):
     beta: np.ndarray  # (nf,)
 
 
+SPECS = {
+    **dict.fromkeys(SMALL, Spec(1, 28, 10, 128)),
+    "resnet34": Spec(3, 128, large.RESNET34_CLASSES, 8),
+    "unet": Spec(3, 64, large.UNET_CLASSES, 8, per_pixel=True),
+}
+
+
+def spec(model: str) -> Spec:
+    """The sizes of one network's input and output. ValueError for a name that is not known."""
+    family = large.residual_of(model)
+    if family:
+        return Spec(3, family.pixels, large.RESIDUAL_CLASSES, 32)
+    if model not in SPECS:
+        raise ValueError(f"there is no network {model!r}; there are {', '.join(MODELS)}")
+    return SPECS[model]
+
+
 def plan(model: str) -> list[Unit]:
     """The units of one of the lesson's three networks; their output (N, 10, 1, 1) is flattened."""
     pairs = list(zip(CHANNELS, CHANNELS[1:], strict=False))
@@ -57,31 +89,57 @@ def plan(model: str) -> list[Unit]:
 
 
 def weights(model: str, seed: int) -> list[Weights]:
-    """Initial weights: Kaiming normal; γ near 1 and the rest near 0, so that no two are alike."""
+    """Initial weights of the lesson's networks: Kaiming normal; γ near 1 and the rest near 0.
+
+    So no two are alike, and a rival that mixes them up is found out.
+    """
     rng = np.random.default_rng(seed)
-
-    def near(value: float, n: int) -> np.ndarray:
-        return (value + 0.1 * rng.standard_normal(n)).astype(np.float32)
-
     made = []
     for unit in plan(model):
         shape = (unit.nf, unit.ni, 3, 3)
         conv = rng.standard_normal(shape) * np.sqrt(2 / (9 * unit.ni))
-        bias = near(0, unit.nf) if unit.bias else None
-        made.append(Weights(conv.astype(np.float32), bias, near(1, unit.nf), near(0, unit.nf)))
+        bias = _near(0, unit.nf, rng) if unit.bias else None
+        gamma, beta = _near(1, unit.nf, rng), _near(0, unit.nf, rng)
+        made.append(Weights(conv.astype(np.float32), bias, gamma, beta))
     return made
 
 
+def _near(value: float, n: int, rng: np.random.Generator) -> np.ndarray:
+    return (value + 0.1 * rng.standard_normal(n)).astype(np.float32)
+
+
 def parameters(model: str, seed: int) -> list[np.ndarray]:
-    """The same weights in one list, without the biases that are not there."""
-    return [array for unit in weights(model, seed) for array in unit if array is not None]
+    """A network's initial weights in one list, in the order in which its modules list them."""
+    if model in SMALL:
+        return [array for unit in weights(model, seed) for array in unit if array is not None]
+    rng = np.random.default_rng(seed)
+    made = []
+    for layer in large.layers(model):
+        for i, shape in enumerate(layer.shapes()):
+            if len(shape) == 1:  # γ is the first of a norm's two; everything else is a shift
+                made.append(_near(layer.kind == "norm" and i == 0, layer.nf, rng))
+            else:
+                scale = np.float32(np.sqrt(2 / np.prod(shape[1:])))
+                made.append(rng.standard_normal(shape, dtype=np.float32) * scale)
+    return made
 
 
-def batch_of(batch: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (N, 1, 28, 28), standard normal as MNIST is after normalising, and their classes."""
+def running(model: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Running means near 0 and variances near 1 of every batch norm, for evaluation."""
+    rng = np.random.default_rng(seed + 2)
+    if model in SMALL:
+        widths = [unit.nf for unit in plan(model)]
+    else:
+        widths = [layer.nf for layer in large.layers(model) if layer.kind == "norm"]
+    return [(_near(0, n, rng), np.abs(_near(1, n, rng))) for n in widths]
+
+
+def batch_of(model: str, batch: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures (N, C, H, W), standard normal as after normalising, and their classes."""
     rng = np.random.default_rng(seed + 1)
-    x = rng.standard_normal((batch, 1, 28, 28), dtype=np.float32)
-    return x, rng.integers(0, 10, batch)
+    s = spec(model)
+    x = rng.standard_normal((batch, s.channels, s.pixels, s.pixels), dtype=np.float32)
+    return x, rng.integers(0, s.classes, (batch, *x.shape[2:]) if s.per_pixel else batch)
 
 
 def missing(*packages: str) -> str | None:

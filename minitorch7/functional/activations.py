@@ -6,6 +6,7 @@ import math
 
 from .. import backend
 from ..autograd import Function, Tensor
+from ..kernels import elementwise as kernel
 from ..kernels.special import erf as erf_kernel
 from ._arguments import as_float, check_tensor
 from .arithmetic import exp
@@ -16,9 +17,7 @@ class ReLU(Function):
     """y = max(x, 0);  dx = dy where x > 0, else 0"""
 
     def forward(self, xp, x):
-        # NumPy's clip has a vectorised loop for bounds that are numbers, its maximum has none: for
-        # 200,000 elements 25 µs, not 75
-        y = xp.clip(x, 0, math.inf) if x.dtype.kind == "f" else xp.maximum(x, 0)
+        y = kernel.relu(xp, x)
         self.save(y)
         return y
 
@@ -32,7 +31,7 @@ class Masked(Function):
 
     def forward(self, xp, g, mask):
         self.save(mask)
-        return g * (mask > 0)
+        return kernel.masked(xp, g, mask)
 
     def backward(self, grad):
         (mask,) = self.saved

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Function, Tensor
+from ..kernels.windows import batch_first
 from ._arguments import axes_of, axis_of, cast, check_integer, check_tensor, common_dtype
 from .broadcasting import broadcast_to
 from .lookup import IndexSelect, index
@@ -27,6 +28,10 @@ class Reshape(Function):
 
     def forward(self, xp, x):
         self.source = x.shape
+        if min(x.ndim, len(self.shape)) > 1 and self.shape[0] == x.shape[0]:
+            if x.strides[0] == x.itemsize:  # batch-last memory (``kernels/windows.py``) stays so
+                last = x.transpose(*range(1, x.ndim), 0)
+                return batch_first(last.reshape(*self.shape[1:], x.shape[0]))
         return x.reshape(self.shape)
 
     def backward(self, grad):

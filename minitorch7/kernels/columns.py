@@ -20,13 +20,14 @@ long: ow·N of `LONG_ROW` and more.
 
 `Picture` copies nothing: a 1×1 window that visits every place sees the picture as it is.
 
-Each lays out a few output rows at a time, about `BLOCK_BYTES`, in the same memory again and again,
-so that the columns are still in the processor's cache when the product reads them.
+Each lays out a few output rows at a time, about `BLOCK_BYTES` of columns, in memory that is used
+again and again, so that they are still in the processor's cache when the product reads them.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,8 +36,11 @@ import numpy as np
 from . import threads
 from .windows import Window, im2col, reach
 
-BLOCK_BYTES = 2 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024  # of columns at a time: within a second-level cache
+ROOM_BYTES = 4 * 1024 * 1024  # of laid rows kept, so that the next block finds those it shares
+SKEW = 16  # elements between rows that would otherwise lie a power of two apart
 LONG_ROW = 96  # elements of an output row from which one product a row pays
+PART = 512 * 1024  # elements of columns worth handing to another thread
 FEWEST_COLUMNS = 512  # of a block of `Taps`: fewer make a slow product
 
 
@@ -60,26 +64,17 @@ class Layout:
         """(O, K) → (O, C, kh, kw): `matrix` undone."""
         return matrix.reshape(-1, self.x.shape[0], *self.window.kernel)
 
-    def columns(self, rows: range) -> Any:
-        """The columns (S, K, n) of some output rows; the next call may use the same memory."""
+    def blocks(self, rows: range) -> Iterator[tuple[range, Any]]:
+        """Some of the output's rows, a few at a time: (rows, their columns (S, K, n)).
+
+        The columns hold until the next are asked for, which take their memory.
+        """
         raise NotImplementedError
 
     def places(self, y: Any, rows: range) -> Any:
-        """Of y (O, oh, ow, N), the view (S, O, n) of the places that `columns(rows)` belong to."""
+        """Of y (O, oh, ow, N), the view (S, O, n) of the places that these rows hold."""
         part = y[:, rows.start : rows.stop]
         return part.reshape(1, y.shape[0], -1)
-
-    def blocks(self, rows: range) -> Iterator[range]:
-        """`rows` in pieces whose columns are laid out together."""
-        return threads.steps(rows, self.rows_per_block())
-
-    def rows_per_block(self) -> int:
-        """How many output rows are laid out together."""
-        return max(1, self.oh)
-
-    def row_bytes(self) -> int:
-        """Bytes of the columns of one output row."""
-        return max(1, self.depth * self.ow * self.x.shape[3] * self.x.itemsize)
 
     def most_parts(self) -> int:
         """Into how many parts the output's rows may be cut: none with too few columns."""
@@ -89,28 +84,40 @@ class Layout:
 class Picture(Layout):
     """For a 1×1 window that visits every place: the picture's own memory."""
 
-    def columns(self, rows):
-        return self.places(self.x, rows)
+    def blocks(self, rows):
+        yield rows, self.places(self.x, rows)
 
 
 class Taps(Layout):
     """im2col: all taps of each window, (C, kh, kw, rows, ow, N), as one matrix (1, K, n)."""
 
-    def columns(self, rows):
-        n = len(rows) * self.ow * self.x.shape[3]
-        memory = threads.workspace(self.depth * n, self.x.dtype) if self.xp is np else None
-        col = im2col(self.xp, self.x, self.window, rows, self.ow, memory)
-        return col.reshape(1, self.depth, n)
+    def blocks(self, rows):
+        n = self.ow * self.x.shape[3]
+        step = rows_at_a_time(self.xp, self.depth * self.x.itemsize, self.oh, n)
+        for block in threads.steps(rows, step):
+            yield block, self._lay(block).reshape(1, self.depth, len(block) * n)
 
-    def rows_per_block(self):
+    def _lay(self, rows: range) -> Any:
+        """im2col of some output rows, the channels shared among threads."""
         if self.xp is not np:
-            return max(1, self.oh)  # one block: fewer, larger launches
-        fewest = -(-FEWEST_COLUMNS // max(1, self.ow * self.x.shape[3]))
-        return max(1, fewest, BLOCK_BYTES // self.row_bytes())
+            return im2col(self.xp, self.x, self.window, rows, self.ow)
+        shape = (len(self.x), *self.window.kernel, len(rows), self.ow, self.x.shape[3])
+        col = threads.workspace(math.prod(shape), self.x.dtype).reshape(shape)
+        parts = threads.cut(len(self.x), 1 + col.size // PART)
+
+        def channels(i: int) -> None:
+            part = slice(parts[i].start, parts[i].stop)
+            im2col(np, self.x[part], self.window, rows, self.ow, col[part].reshape(-1))
+
+        threads.share(channels, len(parts))
+        return col
 
 
 class SharedRows(Layout):
-    """Picture rows laid out once each, and seen by the kh output rows that read them."""
+    """Picture rows laid out once each, and seen by the kh output rows that read them.
+
+    Rows are counted here from the first row of padding: output row i reads i·s … i·s + kh − 1.
+    """
 
     def matrix(self, w):
         return w.transpose(0, 2, 3, 1).reshape(w.shape[0], -1)  # (O, kh·kw·C)
@@ -119,26 +126,44 @@ class SharedRows(Layout):
         kh, kw = self.window.kernel
         return matrix.reshape(-1, kh, kw, self.x.shape[0]).transpose(0, 3, 1, 2)
 
-    def columns(self, rows):
-        x, window, ow = self.x, self.window, self.ow
-        channels, height, width, batch = x.shape
-        count, inside, source, taps = _plan(window, (height, width), rows, ow)
-        n = ow * batch
-        row = window.kernel[1] * channels * n  # elements of one laid row
-        memory = threads.workspace(count * row, x.dtype)
-        laid = memory.reshape(count, window.kernel[1], channels, ow, batch)
-        if inside.start > 0:
-            laid[: inside.start] = 0
-        if inside.stop < count:
+    def blocks(self, rows):
+        (kh, kw), stride, dtype = self.window.kernel, self.window.stride[0], self.x.dtype
+        n = self.ow * self.x.shape[3]
+        apart = n + SKEW if n % 256 == 0 else n
+        row = kw * self.x.shape[0] * apart  # elements of one laid row
+        step = max(1, (BLOCK_BYTES // (row * dtype.itemsize) - kh) // stride + 1)
+        step = min(step, max(1, len(rows)))
+        room = max(kh + (step - 1) * stride, ROOM_BYTES // (row * dtype.itemsize))
+        room = min(room, kh + (len(rows) - 1) * stride)
+        memory = threads.workspace(room * row, dtype)
+        laid = memory.reshape(room, kw, self.x.shape[0], apart)[..., :n]
+        laid = laid.reshape(room, kw, self.x.shape[0], self.ow, self.x.shape[3])
+        strides = tuple(dtype.itemsize * s for s in (stride * row, apart, 1))
+        begin = end = rows.start * stride  # the memory holds rows begin … end − 1
+        for block in threads.steps(rows, step):
+            first, last = block.start * stride, (block.stop - 1) * stride + kh
+            if last - begin > room:
+                begin = end = first  # no room behind: from the top of the memory again
+            self._lay(laid[end - begin : last - begin], end)
+            end = last
+            offset = (first - begin) * row * dtype.itemsize
+            shape = (len(block), self.depth, n)
+            yield block, np.ndarray(shape, dtype, memory, offset, strides)
+
+    def _lay(self, laid: Any, first: int) -> None:
+        """Fill laid (rows, kw, C, ow, N) with the rows from `first` on."""
+        height, top = self.x.shape[1], first - self.window.padding[0]  # top: the picture's row
+        above = min(max(-top, 0), len(laid))
+        inside = slice(above, max(above, min(height - top, len(laid))))
+        if above > 0:
+            laid[:above] = 0
+        if inside.stop < len(laid):
             laid[inside.stop :] = 0
-        lines = x.transpose(1, 0, 2, 3)[source]  # (rows, C, W, N)
-        for v, places, read, outside in taps:
-            laid[inside, v, :, places] = lines[:, :, read]
-            for edge in outside:
+        lines = self.x.transpose(1, 0, 2, 3)[top + inside.start : top + inside.stop]
+        for v, (places, read, edges) in enumerate(across(self.window, self.x.shape[2], self.ow)):
+            laid[inside, v, :, places] = lines[:, :, read]  # (rows, C, columns, N)
+            for edge in edges:
                 laid[inside, v, :, edge] = 0
-        size = x.itemsize
-        strides = (window.stride[0] * row * size, n * size, size)
-        return np.ndarray((len(rows), self.depth, n), x.dtype, memory, strides=strides)
 
     def places(self, y, rows):
         part = y[:, rows.start : rows.stop]
@@ -146,11 +171,6 @@ class SharedRows(Layout):
 
     def most_parts(self):
         return max(1, self.oh)
-
-    def rows_per_block(self):
-        kh, stride = self.window.kernel[0], self.window.stride[0]
-        laid = BLOCK_BYTES // max(1, self.row_bytes() // kh)  # picture rows that fit
-        return max(1, (laid - kh) // stride + 1)
 
 
 def layout(xp: Any, x: Any, window: Window, oh: int, ow: int) -> Layout:
@@ -163,24 +183,22 @@ def layout(xp: Any, x: Any, window: Window, oh: int, ow: int) -> Layout:
     return kind(xp, x, window, oh, ow)
 
 
-@functools.lru_cache(4096)  # a training step asks for the same few dozen again and again
-def _plan(window: Window, size: tuple[int, int], rows: range, ow: int) -> tuple[Any, ...]:
-    """What `SharedRows` lays out where, for some output rows of a picture of this size.
+def rows_at_a_time(xp: Any, column_bytes: int, rows: int, n: int) -> int:
+    """How many output rows, of n columns each, are laid out together by im2col."""
+    if xp is not np:
+        return max(1, rows)  # one block: fewer, larger launches
+    fewest = -(-FEWEST_COLUMNS // max(1, n))
+    return max(1, fewest, BLOCK_BYTES // max(1, n * column_bytes))
 
-    (number of laid rows, those inside the picture, the picture rows they show,
-    and for each tap across: (v, the output columns it fills, the picture columns it reads, the
-    output columns at the edges that see padding))
-    """
-    height, width = size
-    stride, kh = window.stride[0], window.kernel[0]
-    first = rows.start * stride - window.padding[0]  # the picture row of the first laid row
-    count = (len(rows) - 1) * stride + kh
-    top = min(max(-first, 0), count)
-    bottom = max(top, min(height - first, count))
-    taps = []
+
+@functools.lru_cache(1024)  # a training step asks for the same few again and again
+def across(window: Window, width: int, ow: int) -> list[tuple[slice, slice, list[slice]]]:
+    """For each tap across: the output columns that read inside the picture, the picture's columns
+    that they read, and the output columns at the edges, which see padding."""
+    found = []
+    stride, padding, dilation = window.stride[1], window.padding[1], window.dilation[1]
     for v in range(window.kernel[1]):
-        across = (window.stride[1], window.padding[1], window.dilation[1])
-        places, read = reach(width, v, *across, range(ow))
+        places, read = reach(width, v, stride, padding, dilation, range(ow))
         edges = [slice(0, places.start), slice(places.stop, ow)]
-        taps.append((v, places, read, [e for e in edges if e.start < e.stop]))
-    return count, slice(top, bottom), slice(first + top, first + bottom), taps
+        found.append((places, read, [e for e in edges if e.start < e.stop]))
+    return found

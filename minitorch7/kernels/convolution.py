@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from . import columns, threads
-from .columns import Layout, layout
+from . import threads
+from .columns import Layout, layout, rows_at_a_time
 from .products import parts_of, product, transposed_product
 from .windows import Window, batch_first, batch_last, col2im
 
@@ -71,8 +71,8 @@ def _multiply(xp: Any, lay: Layout, weights: Any, y: Any) -> None:
     parts = _parts(xp, lay, len(weights))
 
     def work(i: int) -> None:
-        for rows in lay.blocks(parts[i]):
-            product(xp, weights, lay.columns(rows), lay.places(y, rows))
+        for rows, col in lay.blocks(parts[i]):
+            product(xp, weights, col, lay.places(y, rows))
 
     threads.share(work, len(parts))
 
@@ -81,8 +81,8 @@ def conv2d_input_grad(
     xp: Any, g: Any, w: Any, size: tuple[int, int], window: Window, groups: int
 ) -> Any:
     """dy (N, O, oh, ow), w (O, C/groups, kh, kw) → dx (N, C, *size): a transposed convolution."""
+    turned = None if _turning_costs_more(xp, g) else _turned_window(window)
     g = batch_last(xp, g)
-    turned = _turned_window(window)
     make = xp.zeros if turned is None else xp.empty
     dx = make((w.shape[1] * groups, *size, g.shape[3]), dtype=g.dtype)
     for g_g, w_g, dx_g in _by_group(groups, g, w, dx):
@@ -95,28 +95,16 @@ def conv2d_input_grad(
 
 
 def _scatter(xp: Any, g: Any, w: Any, dx: Any, window: Window) -> None:
-    """Add col2im(wᵀ @ dy) onto dx (C, H, W, N), the channels shared among threads."""
+    """Add col2im(wᵀ @ dy) onto dx (C, H, W, N), a few rows of dy at a time."""
     outputs, oh, ow, batch = g.shape
-    taps = window.kernel[0] * window.kernel[1]
-    weights = w.reshape(outputs, -1, taps)
-    work = g.size * taps * len(dx)
-    parts = threads.cut(len(dx), parts_of(work) if xp is np else 1)
-
-    def channels(i: int) -> None:
-        part = parts[i]
-        matrix = weights[:, part.start : part.stop].reshape(outputs, -1).T  # (C·kh·kw, O)
-        onto = dx[part.start : part.stop]
-        row_bytes = max(1, len(matrix) * ow * batch * g.itemsize)
-        for rows in threads.steps(
-            range(oh), max(1, columns.BLOCK_BYTES // row_bytes if xp is np else oh)
-        ):
-            shape = (len(part), *window.kernel, len(rows), ow, batch)
-            dcol = _memory(xp, shape, g.dtype)
-            here = g[:, rows.start : rows.stop].reshape(1, outputs, -1)
-            product(xp, matrix, here, dcol.reshape(1, len(matrix), -1))
-            col2im(xp, dcol, window, rows, onto)
-
-    threads.share(channels, len(parts))
+    matrix = w.reshape(outputs, -1).T  # (C·kh·kw, O)
+    step = rows_at_a_time(xp, len(matrix) * g.itemsize, oh, ow * batch)
+    for rows in threads.steps(range(oh), step):
+        shape = (len(dx), *window.kernel, len(rows), ow, batch)
+        dcol = _memory(xp, shape, g.dtype)
+        here = g[:, rows.start : rows.stop].reshape(1, outputs, -1)
+        product(xp, matrix, here, dcol.reshape(1, len(matrix), -1))
+        col2im(xp, dcol, window, rows, dx)
 
 
 def conv2d_weight_grad(xp: Any, x: Any, g: Any, window: Window, groups: int) -> Any:
@@ -141,7 +129,7 @@ def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -
     """
     turned = _turned_window(window)
     size = x.shape[2:]
-    if turned is None:
+    if turned is None or _turning_costs_more(xp, g):
         return (
             conv2d_input_grad(xp, g, w, size, window, groups),
             conv2d_weight_grad(xp, x, g, window, groups),
@@ -164,30 +152,37 @@ def _gradients(xp: Any, lay: Layout, x: Any, weights: Any, dx: Any) -> Any:
     matrix_bytes = len(x) * lay.depth * x.itemsize
     parts = _parts(xp, lay, 2 * len(x), max(1, GRADIENT_BYTES // max(1, matrix_bytes)))
     sums: list[Any] = [None] * len(parts)
+    tall = weights is None and len(x) >= 256  # then the sum comes out as it is wanted, not turned
 
     def work(i: int) -> None:
-        for rows in lay.blocks(parts[i]):
-            col = lay.columns(rows)
+        for rows, col in lay.blocks(parts[i]):
             if weights is not None:
                 product(xp, weights, col, lay.places(dx, rows))
-            found = transposed_product(xp, lay.places(x, rows), col)
-            sums[i] = found if sums[i] is None else sums[i] + found
+            here = lay.places(x, rows)
+            if tall:
+                found = transposed_product(xp, col, here).T
+            else:
+                found = transposed_product(xp, here, col)
+            if sums[i] is None:
+                sums[i] = found
+            else:
+                sums[i] += found
 
     threads.share(work, len(parts))
     total = xp.zeros((lay.depth, len(x)), dtype=x.dtype) if sums[0] is None else sums[0]
     for found in sums[1:]:
-        total = total + found
+        total += found
     return total.T  # (C, K)
 
 
 # ---------------------------------------------------------------------------------------- pieces
 
 
-def _parts(xp: Any, lay: Layout, rows: int, most: int = 8) -> list[range]:
+def _parts(xp: Any, lay: Layout, rows: int, most: int = 8) -> tuple[range, ...]:
     """The output's rows, cut for threads; `rows` of a matrix meet each column."""
     work = rows * lay.depth * lay.oh * lay.ow * lay.x.shape[3]
     parts = min(parts_of(work), most, lay.most_parts()) if xp is np else 1
-    return threads.cut(lay.oh, parts)
+    return threads.cut(lay.oh, 1 << (parts.bit_length() - 1))  # a power of two: equal shares
 
 
 def _by_group(groups: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:
@@ -208,6 +203,12 @@ def _turned_window(window: Window) -> Window | None:
     if window.stride != (1, 1) or min(padding) < 0:
         return None
     return window._replace(padding=padding)
+
+
+def _turning_costs_more(xp: Any, g: Any) -> bool:
+    """Whether dy (N, O, oh, ow) has fewer places than channels, and so the weights are the larger
+    matrix: putting them in another order then costs more than adding the columns back."""
+    return xp is np and g.size < g.shape[1] ** 2
 
 
 def _turned(w: Any) -> Any:

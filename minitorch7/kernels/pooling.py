@@ -1,35 +1,58 @@
-"""Pooling: the largest, or the mean, of every window. Memory is batch-last, see ``windows.py``."""
+"""Pooling: the largest, or the mean, of every window. Memory is batch-last, see ``windows.py``.
+
+Channels do not meet, so large pictures' channels are shared among threads.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from . import threads
 from .windows import Window, batch_first, batch_last, tap_slices
+
+PART = 256 * 1024  # elements of a picture worth handing to another thread
 
 
 def max_pool2d(xp: Any, x: Any, window: Window, out_size: tuple[int, int]) -> tuple[Any, Any]:
     """x (N, C, H, W) → (y, taps), both (N, C, oh, ow): the maximum and which tap it came from.
 
-    Taps are numbered u·kw + v; the first of equals wins. Padding counts as −∞.
+    Taps are numbered u·kw + v; the first of equals wins, and the last NaN wins over all. Padding
+    counts as −∞.
     """
     x = batch_last(xp, x)
     channels, *size, batch = x.shape
     shape = (channels, *out_size, batch)
     y = xp.full(shape, lowest(x.dtype), dtype=x.dtype)
-    taps = xp.zeros(shape, dtype="uint8" if len(window.taps()) < 256 else "int32")
-    seen = xp.zeros(shape, dtype=bool)
-    for number, tap in enumerate(window.taps()):
-        (i, j), (r, c) = _slices(window, size, tap, out_size)
-        if not (i.stop and j.stop):
-            continue
-        best, candidate = y[:, i, j], x[:, r, c]
-        wins = (candidate > best) | (candidate != candidate) | ~seen[:, i, j]  # NaN wins
-        taps[:, i, j] = xp.where(wins, xp.asarray(number, dtype=taps.dtype), taps[:, i, j])
-        y[:, i, j] = xp.maximum(best, candidate)
-        seen[:, i, j] = True
+    taps = xp.empty(shape, dtype="uint8" if len(window.taps()) < 256 else "int32")
+    taps[...] = xp.asarray(_first_taps(window, tuple(size), out_size).astype(taps.dtype))
+
+    def pool(c: slice) -> None:
+        for number, tap in enumerate(window.taps()):
+            (i, j), (rows, columns) = _slices(window, size, tap, out_size)
+            if not (i.stop and j.stop):
+                continue
+            best, candidate = y[c, i, j], x[c, rows, columns]
+            wins = (candidate > best) | (candidate != candidate)
+            # Taps come in rising order: the largest number that won is the last that won.
+            won = wins.astype(taps.dtype)
+            won *= number
+            xp.maximum(taps[c, i, j], won, out=taps[c, i, j])
+            xp.maximum(best, candidate, out=best)
+
+    _by_channels(xp, pool, x)
     return batch_first(y), batch_first(taps)
+
+
+def _first_taps(window: Window, size: tuple[int, int], out_size: tuple[int, int]) -> np.ndarray:
+    """(oh, ow, 1): the first tap of each window that lies inside the picture."""
+    first = np.zeros((*out_size, 1), dtype=np.int64)
+    for number, tap in reversed(list(enumerate(window.taps()))):
+        (i, j), _ = _slices(window, size, tap, out_size)
+        first[i, j] = number
+    return first
 
 
 def lowest(dtype: Any) -> Any:
@@ -41,10 +64,14 @@ def unpool_max(xp: Any, g: Any, taps: Any, window: Window, size: tuple[int, int]
     """g (N, C, oh, ow) → (N, C, *size): each element added where its maximum was found."""
     g, taps = batch_last(xp, g), batch_last(xp, taps)
     dx = xp.zeros((g.shape[0], *size, g.shape[3]), dtype=g.dtype)
-    for number, tap in enumerate(window.taps()):
-        (i, j), (r, c) = _slices(window, size, tap, g.shape[1:3])
-        if i.stop and j.stop:
-            dx[:, r, c] += g[:, i, j] * (taps[:, i, j] == number)
+
+    def unpool(c: slice) -> None:
+        for number, tap in enumerate(window.taps()):
+            (i, j), (rows, columns) = _slices(window, size, tap, g.shape[1:3])
+            if i.stop and j.stop:
+                dx[c, rows, columns] += g[c, i, j] * (taps[c, i, j] == number)
+
+    _by_channels(xp, unpool, dx)
     return batch_first(dx)
 
 
@@ -63,10 +90,14 @@ def sum_pool2d(xp: Any, x: Any, window: Window, out_size: tuple[int, int]) -> An
     """x (N, C, H, W) → (N, C, oh, ow): the sum of every window; padding counts as 0."""
     x = batch_last(xp, x)
     y = xp.zeros((x.shape[0], *out_size, x.shape[3]), dtype=x.dtype)
-    for tap in window.taps():
-        (i, j), (r, c) = _slices(window, x.shape[1:3], tap, out_size)
-        if i.stop and j.stop:
-            y[:, i, j] += x[:, r, c]
+
+    def pool(c: slice) -> None:
+        for tap in window.taps():
+            (i, j), (rows, columns) = _slices(window, x.shape[1:3], tap, out_size)
+            if i.stop and j.stop:
+                y[c, i, j] += x[c, rows, columns]
+
+    _by_channels(xp, pool, x)
     return batch_first(y)
 
 
@@ -74,11 +105,21 @@ def spread_sum(xp: Any, g: Any, window: Window, size: tuple[int, int]) -> Any:
     """g (N, C, oh, ow) → (N, C, *size): each element added to its whole window."""
     g = batch_last(xp, g)
     dx = xp.zeros((g.shape[0], *size, g.shape[3]), dtype=g.dtype)
-    for tap in window.taps():
-        (i, j), (r, c) = _slices(window, size, tap, g.shape[1:3])
-        if i.stop and j.stop:
-            dx[:, r, c] += g[:, i, j]
+
+    def spread(c: slice) -> None:
+        for tap in window.taps():
+            (i, j), (rows, columns) = _slices(window, size, tap, g.shape[1:3])
+            if i.stop and j.stop:
+                dx[c, rows, columns] += g[c, i, j]
+
+    _by_channels(xp, spread, dx)
     return batch_first(dx)
+
+
+def _by_channels(xp: Any, work: Callable[[slice], None], x: Any) -> None:
+    """Run work(channels) for all channels of x (C, H, W, N), a part of them at a time."""
+    parts = threads.cut(len(x), min(8, 1 + x.size // PART) if xp is np else 1)
+    threads.share(lambda i: work(slice(parts[i].start, parts[i].stop)), len(parts))
 
 
 def _slices(window: Window, size: Any, tap: tuple[int, int], out_size: Any) -> Any:

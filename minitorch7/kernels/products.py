@@ -25,7 +25,8 @@ from . import threads
 SMALL = 10**6  # m·n·k up to which OpenBLAS uses its kernel for small products
 PART = 6 * 10**6  # m·n·k worth handing to another thread: about 0.1 ms
 MOST_PARTS = 8
-FEWEST_ROWS = 64  # of a part of one product
+FEW = 32  # rows of a from which one product is faster than its pieces
+FEWEST_ROWS = 128  # of a part of one product: BLAS lays b out anew for each part
 
 
 def product(xp: Any, a: Any, b: Any, out: Any) -> None:
@@ -38,7 +39,7 @@ def product(xp: Any, a: Any, b: Any, out: Any) -> None:
     if piece is not None:
         np.matmul(a, _cut(b, piece), out=_cut(out, piece))
         return
-    parts = threads.cut(m, min(parts_of(m * k * n * b.shape[0]), m // FEWEST_ROWS))
+    parts = _row_parts(m, m * k * n * b.shape[0])
     if len(parts) <= 1:
         np.matmul(a, b, out=out)
         return
@@ -55,14 +56,14 @@ def transposed_product(xp: Any, a: Any, b: Any) -> Any:
     if xp is not np:
         return xp.matmul(b, a.transpose(0, 2, 1)).sum(axis=0)
     m, (_, k, n) = a.shape[1], b.shape
-    piece = _piece(m * k, n, 128)
+    piece = _piece(m * k, n, 128) if m < FEW else None
     if piece is not None:
         a = _cut(a, piece).swapaxes(2, 3)  # (S, pieces, piece, m)
-        if m >= 16:
-            a = np.ascontiguousarray(a)  # the small kernel is quicker so
+        if 2 * m >= FEW and k >= 4 * m:
+            a = np.ascontiguousarray(a)  # the small kernel is quicker so, if there is much to do
         return np.matmul(_cut(b, piece), a).sum(axis=(0, 1))
     total = np.empty((k, m), dtype=b.dtype)
-    parts = threads.cut(k, min(parts_of(m * k * n * b.shape[0]), k // FEWEST_ROWS))
+    parts = _row_parts(k, m * k * n * b.shape[0])
 
     def rows(i: int) -> None:
         part = slice(parts[i].start, parts[i].stop)
@@ -77,6 +78,12 @@ def transposed_product(xp: Any, a: Any, b: Any) -> Any:
 def parts_of(work: int) -> int:
     """Into how many parts work of so many multiplications is cut: 1, 2, 4 or 8."""
     return min(MOST_PARTS, 1 << max(0, (work // PART).bit_length() - 1))
+
+
+def _row_parts(rows: int, work: int) -> tuple[range, ...]:
+    """The rows of one product, cut in two where they are few, in more only where they are many."""
+    most = max(rows // (2 * FEWEST_ROWS), min(2, rows // FEWEST_ROWS))
+    return threads.cut(rows, min(parts_of(work), most))
 
 
 def _cut(stack: Any, piece: int) -> Any:

@@ -29,7 +29,7 @@ import numpy as np
 from .. import backend
 
 IDLE_SECONDS = 2.0  # a helper thread that has waited so long for work ends
-KEPT_BYTES = 8 * 1024 * 1024
+KEPT_BYTES = 6 * 1024 * 1024  # the most that a thread keeps as its workspace
 
 _helpers: list[_Helper] = []
 _busy = threading.Lock()  # held by the one caller whose work is being shared
@@ -139,11 +139,11 @@ if hasattr(os, "register_at_fork"):
 
 
 @functools.lru_cache(1024)
-def cut(length: int, parts: int) -> list[range]:
+def cut(length: int, parts: int) -> tuple[range, ...]:
     """range(length) in at most `parts` consecutive ranges of nearly equal length."""
     parts = max(1, min(parts, length))
     edges = [length * i // parts for i in range(parts + 1)]
-    return [range(a, b) for a, b in itertools.pairwise(edges)]
+    return tuple(range(a, b) for a, b in itertools.pairwise(edges))
 
 
 def steps(span: range, step: int) -> Iterator[range]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Tensor
-from .bundle import Bundle, alike
+from .pieces import Bundle, alike, can_be_cut, update_in_pieces
 
 
 class Optimizer:
@@ -95,9 +95,15 @@ class Optimizer:
                 alone = set(params)
             for p in params:
                 if p in alone:
-                    xp = backend.library(p.backend)
-                    self.update(xp, p.data, p.grad.data, group, self.state[p])
+                    self._update_alone(p, group)
                 p.mark_changed()
+
+    def _update_alone(self, p: Tensor, group: dict[str, Any]) -> None:
+        xp, g, state = backend.library(p.backend), p.grad.data, self.state[p]
+        if self.elementwise and state and can_be_cut(p.data, g, state):
+            update_in_pieces(self, p.data, g, group, state)
+        else:
+            self.update(xp, p.data, g, group, state)
 
     def _make_ready(self, p: Tensor) -> None:
         """Check the gradient's shape, and follow a parameter that was moved to another backend."""
@@ -263,11 +269,16 @@ class Adam(Optimizer):
         m *= beta1
         m += (1 - beta1) * g
         v *= beta2
-        v += (1 - beta2) * (g * g)
-        spread = xp.sqrt(v)
-        spread /= math.sqrt(1 - beta2**t)
-        spread += group["eps"]
-        p -= (lr / (1 - beta1**t)) * (m / spread)
+        move = g * g
+        move *= 1 - beta2
+        v += move
+        # lr·m/c₁ / (√(v/c₂) + eps) = lr·√c₂/c₁ · m / (√v + eps·√c₂): two walks over memory fewer
+        correction = math.sqrt(1 - beta2**t)
+        xp.sqrt(v, out=move)
+        move += group["eps"] * correction
+        xp.divide(m, move, out=move)
+        move *= lr * correction / (1 - beta1**t)
+        p -= move
 
 
 class AdamW(Adam):

@@ -1,8 +1,11 @@
-"""Many small parameters as one long one.
+"""Many small parameters updated as one, and large ones in pieces.
 
 An update is a dozen array operations. For a bias of eight numbers each costs its start and hardly
 anything else, and a network has dozens of such parameters: laid end to end, they are updated by one
 dozen operations, not by dozens of dozens. On a GPU each operation saved is a launch saved.
+
+For a million numbers each operation walks through all of memory. Cut into pieces that stay in the
+processor's cache, the parameter is walked through once, and threads share the pieces.
 """
 
 from __future__ import annotations
@@ -10,10 +13,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
+
 from .. import backend
 from ..autograd import Tensor
+from ..kernels import threads
 
 SMALL = 16_384  # elements up to which a parameter is bundled
+PIECE = 128 * 1024  # elements: what an update reads and writes of a piece stays in the caches
 
 
 class Bundle:
@@ -89,3 +96,37 @@ def alike(params: list[Tensor], states: dict[Tensor, dict[str, Any]]) -> list[Te
 def _kind(p: Tensor, state: dict[str, Any]) -> tuple[Any, ...]:
     plain = [(k, None if backend.is_array(v) else v) for k, v in state.items()]
     return (p.backend, p.dtype, p.grad.dtype == p.dtype, *plain)
+
+
+# ---------------------------------------------------------------------------------------- pieces
+
+
+def can_be_cut(p: Any, g: Any, state: dict[str, Any]) -> bool:
+    """Whether an update of the array p can run on pieces: NumPy, large, all in p's order."""
+    arrays = [p, g, *(v for v in state.values() if backend.is_array(v))]
+    return (
+        isinstance(p, np.ndarray)
+        and p.size > PIECE
+        and all(a.shape == p.shape and a.flags.c_contiguous for a in arrays)
+    )
+
+
+def update_in_pieces(
+    optimizer: Any, p: Any, g: Any, group: dict[str, Any], state: dict[str, Any]
+) -> None:
+    """The same as ``optimizer.update(np, p, g, group, state)``, a piece after the other."""
+    flat = {k: v.reshape(-1) if backend.is_array(v) else v for k, v in state.items()}
+    p, g = p.reshape(-1), g.reshape(-1)
+    spans = threads.cut(p.size, -(-p.size // PIECE))
+    parts = threads.cut(len(spans), 8)
+    plain = [k for k, v in state.items() if not backend.is_array(v)]
+
+    def part(i: int) -> None:
+        for number in parts[i]:
+            piece = slice(spans[number].start, spans[number].stop)
+            own = {k: v if k in plain else v[piece] for k, v in flat.items()}
+            optimizer.update(np, p[piece], g[piece], group, own)
+            if number == 0:  # a count of steps, say: every piece counts the same
+                state.update({k: own[k] for k in plain})
+
+    threads.share(part, len(parts))

@@ -1,0 +1,204 @@
+"""The benchmarks' own arithmetic: turns, ratios, tables, options, what a machine says of itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+sys.path.append(str(BENCHMARKS))
+
+import import_time  # noqa: E402
+import mnist_accuracy  # noqa: E402
+import train_step  # noqa: E402
+from rivals import jax_jit, machine, report, rounds, start  # noqa: E402
+
+# ------------------------------------------------------------------------- times and their table
+
+
+class MadeUp:
+    """A worker that answers without working."""
+
+    def __init__(self, rival: str) -> None:
+        self.rival = rival
+
+
+def made_up_rows() -> list[dict]:
+    answer = {"check": [2.0], "peak": 60.0, "growth": None}
+    turns = {"minitorch7": ([10, 30, 20], [40, 40, 40]), "pytorch": ([10, 10, 99], [80, 80, 80])}
+    found = [
+        rounds.Found(
+            rounds.Entry(MadeUp(name), "train", {}),
+            answer,
+            [{"ms": ms, "cores": 1.0} for ms in times],
+        )
+        for name, times in turns.items()
+    ]
+    return report.rows_of({"model": "basic", "batch": 128, "threads": 1}, found)
+
+
+def test_row_and_ratios():
+    ours, other = made_up_rows()
+    assert (ours["median_ms"], ours["min_ms"], ours["peak_mib"]) == (35, 10, 60.0)
+    assert other["ratios"] == [2.0, 0.5]  # of the medians of each round
+    assert other["ratio"] == 1.25
+    assert ours["ratio"] == 1
+
+
+def test_table_is_markdown_and_shows_what_is_unknown_as_a_dash():
+    lines = train_step.table(made_up_rows()).splitlines()
+    assert {line.count("|") for line in lines} == {len(train_step.HEAD) + 1}
+    assert "| PyTorch eager | 80.0 | 10.0 | 1.25 × | 0.50 to 2.00 | 1.00 | 60 | - |" in lines[3]
+    assert "| minitorch7 | 35.0 | 10.0 | - | - |" in lines[2]
+
+
+def test_a_turn_is_as_long_as_it_may_be():
+    pace = rounds.Pace(sample_ms=5, turn_ms=1000, least=2, most=10)
+    assert pace.turn(0.01) == {"lead_in": 500, "samples": 10, "repeats": 500}
+    assert pace.turn(50) == {"lead_in": 2, "samples": 10, "repeats": 1}
+    assert pace.turn(300) == {"lead_in": 1, "samples": 3, "repeats": 1}
+    assert pace.turn(5000) == {"lead_in": 1, "samples": 2, "repeats": 1}
+
+
+def test_options():
+    plain, quick = train_step.parse([]), train_step.parse(["--quick", "--steps", "2"])
+    assert (plain.models, plain.threads) == (list(start.MODELS), [1, 2])
+    assert (quick.models, quick.threads, quick.rounds, quick.steps) == (["resnet"], [1], 3, 2)
+    assert train_step.parse(["--rivals", "pytorch"]).rivals == ["minitorch7", "pytorch"]
+    assert train_step.parse(["--threads", "2", "1", "2"]).threads == [2, 1]
+
+
+def test_a_taste_does_not_replace_results():
+    plain, quick = train_step.parse([]), train_step.parse(["--quick"])
+    assert plain.out == BENCHMARKS / "results" / "train_step.json"
+    assert plain.picture == BENCHMARKS / "pictures" / "train_step.png"
+    assert quick.out.parent == quick.picture.parent == BENCHMARKS / "out"
+    here = train_step.parse(["--out", "here/a.json"])
+    assert here.picture == Path("here/a.png")
+
+
+def test_command_repeats_the_run():
+    chosen = train_step.parse(["--models", "basic", "--threads", "2", "--out", "here.json"])
+    command = train_step.command_of(chosen)
+    assert "here." not in command
+    again = train_step.parse(command.split()[2:])
+    files = {"out": None, "picture": None}
+    assert {**vars(again), **files} == {**vars(chosen), **files}
+
+
+BAD = {
+    "--rounds 0": "--rounds: must be at least 1, got 0",
+    "--threads two": "--threads: must be a whole number, got 'two'",
+    "--seed -1": "--seed: must be at least 0, got -1",
+    "--rivals caffe": "--rivals: invalid choice: 'caffe'",
+    "--models vgg": "--models: invalid choice: 'vgg'",
+    "--out rows.txt": "--out: must end in .json, got 'rows.txt'",
+    "--picture bars.jpg": "--picture: must end in .png, got 'bars.jpg'",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD)
+def test_bad_arguments_are_explained(arguments, capsys):
+    with pytest.raises(SystemExit):
+        train_step.parse(arguments.split())
+    assert BAD[arguments] in capsys.readouterr().err
+
+
+def test_a_worker_measures_itself(tmp_path):
+    flags = ["--models", "basic", "--rivals", "minitorch7", "--threads", "1", "--rounds", "2"]
+    chosen = train_step.parse([*flags, "--steps", "2", "--batch", "8"])
+    (rows,) = train_step.measure(["minitorch7"], chosen, rounds.progress(0))
+    (row,) = rows
+    assert [len(turn) for turn in row["rounds_ms"]] == [2, 2]
+    assert 0 < row["min_ms"] <= row["median_ms"]
+    report.save(tmp_path / "new" / "rows.json", "a command", {}, [row])
+    assert mnist_accuracy.load(tmp_path / "new" / "rows.json")["rows"] == [row]
+
+
+def test_a_worker_that_fails_is_told_apart(monkeypatch):
+    before = machine.environment(1)
+    monkeypatch.setattr(machine, "environment", lambda n: {**before, "PATH": ""})
+    with rounds.crew(["minitorch7"], 1) as workers:
+        arguments = {"model": "no-such-model", "batch": 8, "seed": 0}
+        entry = rounds.Entry(workers["minitorch7"], "train", arguments)
+        with pytest.raises(RuntimeError, match="(?s)minitorch7 stopped.*no-such-model"):
+            rounds.compete([entry], 1, rounds.progress(0), "a step")
+
+
+def test_rivals_that_differ_are_not_timed():
+    arguments = {"model": "basic", "batch": 8}
+    with rounds.crew(["minitorch7"], 1) as workers:
+        worker = workers["minitorch7"]
+        entries = [
+            rounds.Entry(worker, "train", {**arguments, "seed": seed}, f"seed {seed}")
+            for seed in (0, 1)
+        ]
+        with pytest.raises(RuntimeError, match="(?s)not the same computation.*seed 1"):
+            rounds.compete(entries, 1, rounds.progress(0), "a step")
+
+
+# ----------------------------------------------------------------------------------- the machine
+
+
+def test_machine_facts_name_no_place():
+    facts = machine.facts()
+    assert facts["cores"] >= 1 and facts["versions"]["numpy"] == np.__version__
+    assert str(Path.home()) not in repr(facts) and str(BENCHMARKS.parent) not in repr(facts)
+
+
+def test_environment_limits_every_library():
+    found = machine.environment(3)
+    assert found["OPENBLAS_NUM_THREADS"] == found["OMP_NUM_THREADS"] == found["NPROC"] == "3"
+    assert "multi_thread_eigen=false" in jax_jit.environment(1)["XLA_FLAGS"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are Linux's")
+def test_peak_can_be_forgotten():
+    if not machine.forget_peak():
+        pytest.skip("the system does not let the peak be reset")
+    before = machine.peak()
+    big = np.ones(128 * 2**20, np.uint8)  # too large for memory that was freed and kept
+    assert machine.peak() > before + 100
+    del big
+    assert machine.forget_peak() and machine.peak() < before + 100
+
+
+def test_busy_cores_are_counted():
+    found = machine.busy_cores(0.05)
+    assert found is None or 0 <= found
+
+
+# ---------------------------------------------------------------------------- imports, accuracies
+
+
+def test_import_table_takes_differences_turn_by_turn():
+    text = import_time.table({"numpy": [10.0, 20.0, 30.0], "minitorch7": [15.0, 26.0, 99.0]})
+    assert "| minitorch7 | 26.0 | 15.0 | 6.0 |" in text
+
+
+def test_own_files_of_an_import_report():
+    text = (
+        "import time: self [us] | cumulative | imported package\n"
+        "import time:      1500 |       1500 |   minitorch7.backend\n"
+        "import time:      9000 |       9000 |   numpy\n"
+        "import time:      2500 |      13000 | minitorch7\n"
+        "import time:       100 |        100 | minitorch7_other\n"
+    )
+    assert import_time.own_files(text) == [("minitorch7", 2.5), ("minitorch7.backend", 1.5)]
+
+
+def test_accuracies_are_kept_and_tabled(tmp_path):
+    path = tmp_path / "results" / "accuracy.json"
+    rows = [("resnet", 0, 0.99), ("basic", 1, 0.98), ("basic", 0, 0.97), ("basic", 1, 0.99)]
+    for model, seed, accuracy in rows:
+        mnist_accuracy.keep(path, {"model": model, "seed": seed, "accuracy": accuracy})
+    kept = mnist_accuracy.load(path)
+    assert [(r["model"], r["seed"]) for r in kept] == [("basic", 0), ("basic", 1), ("resnet", 0)]
+    assert kept[1]["accuracy"] == 0.99  # the later run replaced the earlier
+    lines = mnist_accuracy.table(kept).splitlines()
+    assert len(lines) == 4 and "| basic | 3 | 2 | 0.9800 | 0.0141 | 0.9900 |" in lines[2]
+    assert "| resnet | 12 | 1 | 0.9900 | - | 0.9900 |" in lines[3]
+    assert [path.name] == [p.name for p in path.parent.iterdir()]

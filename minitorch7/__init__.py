@@ -43,7 +43,7 @@ from .functional import (
     where,
 )
 from .gradcheck import gradcheck, gradgradcheck
-from .profile import profile
+from .profile import predict_memory, profile
 
 __version__ = "0.1.0"
 

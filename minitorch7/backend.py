@@ -164,6 +164,13 @@ def is_array(value: Any) -> bool:
     return type(value) in _name_of_type or isinstance(value, np.ndarray)
 
 
+def owner(array: Any) -> Any:
+    """The array whose memory `array` shows: itself, unless it is a view."""
+    while is_array(array.base):
+        array = array.base
+    return array
+
+
 def of(*arrays: Any) -> Any:
     """The library (`xp`) that all the arrays belong to; they must agree."""
     name = name_of(arrays[0])

@@ -95,6 +95,39 @@ class BatchNormGrad(Function):
         )
 
 
+class FixedNorm(Function):
+    """y = γ·s·(x − r) + β with constants r (C,) and s = 1/√(v + ε), γ and β (C,) or None
+
+    dx = γ·s·dy,  dγ = Σ dy·s·(x − r),  dβ = Σ dy. Batch norm in evaluation: one scale and one
+    shift a channel.
+    """
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def forward(self, xp, x, running_mean, running_var, gamma, beta):
+        s = 1 / xp.sqrt(running_var + self.eps)
+        self.save(x, gamma, running_mean.copy(), s)  # later training moves the statistics
+        scale = s if gamma is None else gamma * s
+        shift = -running_mean * scale
+        shift = shift if beta is None else shift + beta
+        y = kernel.scale_rows(xp, kernel.channel_rows(xp, x), scale, shift)
+        return kernel.from_channel_rows(y, x.shape)
+
+    def backward(self, grad):
+        x, gamma, mu, s = self.saved
+        axes = tuple(i for i in range(x.ndim) if i != 1)
+        scale = s if gamma is None else gamma * s
+        needs = self.needs_input_grad
+        return (
+            grad * _by_channel(scale, x.ndim) if needs[0] else None,
+            None,
+            None,
+            s * sum(grad * (x - _by_channel(mu, x.ndim)), axes) if needs[3] else None,
+            sum(grad, axes) if needs[4] else None,
+        )
+
+
 def _by_channel(t: Tensor, ndim: int) -> Tensor:
     """(C,) → (1, C, 1, …)."""
     return t.reshape((1, -1) + (1,) * (ndim - 2))
@@ -182,17 +215,13 @@ def _with_running_statistics(
     bias: Any,
     eps: float,
 ) -> Tensor:
-    """γ·(x − r)/√(v + ε) + β as one scale and one shift a channel."""
+    """`FixedNorm`, if there are running statistics."""
     if running_mean is None or running_var is None:
         raise ValueError(
             f"{function}: running_mean and running_var are needed in evaluation; "
             "use the batch's own statistics (training=True) or give them"
         )
-    scale = 1 / sqrt(running_var.detach() + eps)
-    scale = scale if weight is None else scale * weight
-    shift = -running_mean.detach() * scale
-    shift = shift if bias is None else shift + bias
-    return x * _by_channel(scale, x.ndim) + _by_channel(shift, x.ndim)
+    return FixedNorm(eps)(x, running_mean.detach(), running_var.detach(), weight, bias)
 
 
 # ------------------------------------------------------------------------ layer, group and instance

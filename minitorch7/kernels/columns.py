@@ -76,6 +76,10 @@ class Layout:
         part = y[:, rows.start : rows.stop]
         return part.reshape(1, y.shape[0], -1)
 
+    def room(self, rows: range) -> int:
+        """How many elements the columns of these output rows are laid out in."""
+        return 0
+
     def most_parts(self) -> int:
         """Into how many parts the output's rows may be cut: none with too few columns."""
         return max(1, self.oh * self.ow * self.x.shape[3] // FEWEST_COLUMNS)
@@ -93,9 +97,15 @@ class Taps(Layout):
 
     def blocks(self, rows):
         n = self.ow * self.x.shape[3]
-        step = rows_at_a_time(self.xp, self.depth * self.x.itemsize, self.oh, n)
-        for block in threads.steps(rows, step):
+        for block in threads.steps(rows, self._step(n)):
             yield block, self._lay(block).reshape(1, self.depth, len(block) * n)
+
+    def _step(self, n: int) -> int:
+        return rows_at_a_time(self.xp, self.depth * self.x.itemsize, self.oh, n)
+
+    def room(self, rows):
+        n = self.ow * self.x.shape[3]
+        return min(self._step(n), len(rows)) * n * self.depth
 
     def _lay(self, rows: range) -> Any:
         """im2col of some output rows, the channels shared among threads."""
@@ -129,12 +139,7 @@ class SharedRows(Layout):
     def blocks(self, rows):
         (kh, kw), stride, dtype = self.window.kernel, self.window.stride[0], self.x.dtype
         n = self.ow * self.x.shape[3]
-        apart = n + SKEW if n % 256 == 0 else n
-        row = kw * self.x.shape[0] * apart  # elements of one laid row
-        step = max(1, (BLOCK_BYTES // (row * dtype.itemsize) - kh) // stride + 1)
-        step = min(step, max(1, len(rows)))
-        room = max(kh + (step - 1) * stride, ROOM_BYTES // (row * dtype.itemsize))
-        room = min(room, kh + (len(rows) - 1) * stride)
+        apart, row, step, room = self._sizes(rows)
         memory = threads.workspace(room * row, dtype)
         laid = memory.reshape(room, kw, self.x.shape[0], apart)[..., :n]
         laid = laid.reshape(room, kw, self.x.shape[0], self.ow, self.x.shape[3])
@@ -149,6 +154,23 @@ class SharedRows(Layout):
             offset = (first - begin) * row * dtype.itemsize
             shape = (len(block), self.depth, n)
             yield block, np.ndarray(shape, dtype, memory, offset, strides)
+
+    def _sizes(self, rows: range) -> tuple[int, int, int, int]:
+        """(elements from one line of a column matrix to the next, elements of one laid row,
+        output rows at a time, laid rows that there is room for)"""
+        (kh, kw), stride = self.window.kernel, self.window.stride[0]
+        n = self.ow * self.x.shape[3]
+        apart = n + SKEW if n % 256 == 0 else n
+        row = kw * self.x.shape[0] * apart
+        row_bytes = row * self.x.itemsize
+        step = max(1, (BLOCK_BYTES // row_bytes - kh) // stride + 1)
+        step = min(step, max(1, len(rows)))
+        room = max(kh + (step - 1) * stride, ROOM_BYTES // row_bytes)
+        return apart, row, step, min(room, kh + (len(rows) - 1) * stride)
+
+    def room(self, rows):
+        _, row, _, room = self._sizes(rows)
+        return room * row
 
     def _lay(self, laid: Any, first: int) -> None:
         """Fill laid (rows, kw, C, ow, N) with the rows from `first` on."""

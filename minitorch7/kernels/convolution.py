@@ -149,8 +149,7 @@ def _gradients(xp: Any, lay: Layout, x: Any, weights: Any, dx: Any) -> Any:
     Each part adds up its own rows, and the parts are added in order: the sum does not depend on who
     did which.
     """
-    matrix_bytes = len(x) * lay.depth * x.itemsize
-    parts = _parts(xp, lay, 2 * len(x), max(1, GRADIENT_BYTES // max(1, matrix_bytes)))
+    parts = _gradient_parts(xp, lay, len(x))
     sums: list[Any] = [None] * len(parts)
     tall = weights is None and len(x) >= 256  # then the sum comes out as it is wanted, not turned
 
@@ -175,6 +174,32 @@ def _gradients(xp: Any, lay: Layout, x: Any, weights: Any, dx: Any) -> Any:
     return total.T  # (C, K)
 
 
+def workspace_bytes(
+    picture: tuple[int, ...], outputs: int, window: Window, batch: int, dtype: Any
+) -> int:
+    """Bytes in which one thread lays out the columns of a convolution and of its gradients.
+
+    picture (C, H, W) and outputs O are those of one group. On the processor only.
+    """
+
+    def of_no_memory(*shape: int) -> Any:
+        return np.broadcast_to(np.zeros(1, dtype), (*shape, batch))
+
+    channels, *size = picture
+    oh, ow = window.output_size(tuple(size))
+    x, turned = of_no_memory(*picture), _turned_window(window)
+    lay = layout(np, x, window, oh, ow)
+    rooms = [lay.room(_parts(np, lay, outputs)[0])]
+    if turned is not None:
+        lay = layout(np, of_no_memory(outputs, oh, ow), turned, *size)
+        rooms.append(lay.room(_gradient_parts(np, lay, channels)[0]))
+    else:
+        rooms.append(lay.room(_gradient_parts(np, lay, outputs)[0]))
+        step = rows_at_a_time(np, lay.depth * x.itemsize, oh, ow * batch)
+        rooms.append(min(step, oh) * ow * batch * lay.depth)
+    return max(rooms) * x.itemsize
+
+
 # ---------------------------------------------------------------------------------------- pieces
 
 
@@ -183,6 +208,12 @@ def _parts(xp: Any, lay: Layout, rows: int, most: int = 8) -> tuple[range, ...]:
     work = rows * lay.depth * lay.oh * lay.ow * lay.x.shape[3]
     parts = min(parts_of(work), most, lay.most_parts()) if xp is np else 1
     return threads.cut(lay.oh, 1 << (parts.bit_length() - 1))  # a power of two: equal shares
+
+
+def _gradient_parts(xp: Any, lay: Layout, rows: int) -> tuple[range, ...]:
+    """The same for gradients, whose sums (rows, K) must not take too much memory together."""
+    matrix_bytes = max(1, rows * lay.depth * lay.x.itemsize)
+    return _parts(xp, lay, 2 * rows, max(1, GRADIENT_BYTES // matrix_bytes))
 
 
 def _by_group(groups: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:

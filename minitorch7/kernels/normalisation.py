@@ -101,6 +101,18 @@ def standardise_grad(xp: Any, g: Any, x: Any, mean: Any, inverse: Any, scale: An
     return dx, sum_gx, sum_g
 
 
+def scale_rows(xp: Any, x: Any, scale: Any, shift: Any) -> Any:
+    """x (R, M), scale and shift (R,) → x·scale + shift, row by row."""
+    out = xp.empty(x.shape, dtype=x.dtype)
+
+    def rows(r: slice) -> None:
+        xp.multiply(x[r], scale[r, None], out=out[r])
+        out[r] += shift[r, None]
+
+    over_rows(xp, rows, x)
+    return out
+
+
 def over_rows(xp: Any, work: Callable[[slice], None], x: Any) -> None:
     """Run work(rows) for all rows of x (R, M), `BLOCK_BYTES` at a time, shared among threads.
 

@@ -31,9 +31,10 @@ class Window(NamedTuple):
 
         (Dumoulin & Visin 2016, relationship 6.) Zero or less where the window does not fit.
         """
-        return tuple(
-            (n + 2 * p - d * (k - 1) - 1) // s + 1
-            for n, k, s, p, d in zip(size, *self, strict=True)
+        (kh, kw), (sh, sw), (ph, pw), (dh, dw) = self
+        return (
+            (size[0] + 2 * ph - dh * (kh - 1) - 1) // sh + 1,
+            (size[1] + 2 * pw - dw * (kw - 1) - 1) // sw + 1,
         )
 
     def taps(self) -> list[tuple[int, int]]:

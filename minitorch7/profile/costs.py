@@ -85,8 +85,8 @@ def new_bytes(inputs: Iterable[Any], outputs: Sequence[Tensor]) -> int:
     A result may be a view of something fresh (convolutions keep the batch last and hand out a
     transposed view), so what counts is who owns the memory: an input, or nobody before.
     """
-    known = {id(_owner(t.data)) for t in inputs if isinstance(t, Tensor)}
-    fresh = {id(owner): owner.nbytes for owner in (_owner(t.data) for t in outputs)}
+    known = {id(backend.owner(t.data)) for t in inputs if isinstance(t, Tensor)}
+    fresh = {id(owner): owner.nbytes for owner in (backend.owner(t.data) for t in outputs)}
     return sum(size for identity, size in fresh.items() if identity not in known)
 
 
@@ -105,18 +105,11 @@ def bytes_kept(node: Function) -> int:
     by_owner: dict[int, int] = {}
     sizes: dict[int, int] = {}
     for array in arrays.values():
-        owner = _owner(array)
+        owner = backend.owner(array)
         by_owner[id(owner)] = by_owner.get(id(owner), 0) + array.nbytes
         sizes[id(owner)] = owner.nbytes
     # Two views of one memory are no more than that memory; a stretched view is less than it seems.
     return sum(min(seen, sizes[identity]) for identity, seen in by_owner.items())
-
-
-def _owner(array: Any) -> Any:
-    """The array whose memory `array` shows: itself, unless it is a view."""
-    while backend.is_array(array.base):
-        array = array.base
-    return array
 
 
 # ----------------------------------------------------------------------------------------- layers

@@ -1,0 +1,169 @@
+"""How much memory a training step will take, from the shapes: without running it at its size.
+
+A step makes arrays and lets go of them in an order that does not depend on the batch, and the size
+of each is a line in the batch: α + β·n bytes. So the step is run with two rows and with three,
+every array's birth and death is noted, each line is drawn through its two sizes, and the largest
+sum of living arrays on the way is the peak at n rows.
+"""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from .. import backend
+from ..autograd import Function, Tensor, state
+from ..functional.convolution import Conv2d, Conv2dInputGrad
+from ..kernels.convolution import workspace_bytes
+
+FEW = (2, 3)  # rows; one alone has no variance for batch norm
+
+
+class MemoryPlan(NamedTuple):
+    """The bytes of one training step at its peak, and what they are."""
+
+    parameters: int  # the model's, with its buffers
+    optimizer: int  # what the rule remembers of each parameter
+    batch: int  # inputs and targets
+    workspace: int  # in which convolutions lay out their columns
+    graph: int  # activations, gradients, and what passes between, at the worst moment
+    peak: int  # all together
+
+    def __str__(self) -> str:
+        lines = [f"{name:12}{value / 2**20:10.2f} MiB" for name, value in self._asdict().items()]
+        return "\n".join(lines)
+
+
+def predict_memory(
+    model: Any,
+    loss_func: Callable[[Any, Any], Tensor],
+    input: Tensor,
+    target: Tensor,
+    states: int = 2,
+) -> MemoryPlan:
+    """What ``loss_func(model(input), target).backward()`` and an optimiser's step will take.
+
+    input, target  the batch; only their shapes and dtypes count, and the first three rows
+    states         arrays that the optimiser keeps for each parameter: 2 for Adam, 1 for SGD with
+                   momentum, 0 without
+
+    Counted are the arrays that operations make and keep; what a kernel makes and drops inside one
+    operation is not, but for the columns of convolutions on the processor (one thread's), and nor
+    are Python's own objects, a few hundred KiB. A copy of the model is run, and the random stream
+    is put back: nothing is changed.
+
+    ValueError for a batch of fewer than three rows, or of different numbers of rows.
+    """
+    rows = input.shape[0] if input.ndim else 0
+    if rows < max(FEW) or target.ndim == 0 or target.shape[0] != rows:
+        raise ValueError(
+            f"predict_memory: input {input.shape} and target {target.shape} must have the same "
+            f"number of rows, at least {max(FEW)}: the step is tried with {FEW[0]} and {FEW[1]}"
+        )
+    if state.profile is not None:
+        raise RuntimeError(
+            "predict_memory: a profile is running in this thread, and the trial steps would be "
+            "counted in it; call predict_memory outside the with block"
+        )
+    trials = [_trial(model, loss_func, input[:n].detach(), target[:n].detach()) for n in FEW]
+    names = [[name for name, _ in t.events] for t in trials]
+    if names[0] != names[1]:
+        raise ValueError(
+            "predict_memory: with two rows the step makes other arrays than with three, so those "
+            "that a whole batch makes cannot be foretold; does the model look at the batch's size?"
+        )
+    params = sum(p.data.nbytes for p in model.parameters())
+    buffers = sum(b.data.nbytes for b in model.buffers())
+    batch = input.data.nbytes + target.data.nbytes
+    sizes = [[size for _, size in t.events] for t in trials]
+    graph = _peak(_at(rows, low, high) for low, high in zip(*sizes, strict=True))
+    work = [workspace_bytes(*shape, rows, dtype) for *shape, dtype in trials[0].convolutions]
+    parts = (params + buffers, params * states, batch, max(work, default=0), graph)
+    return MemoryPlan(*parts, sum(parts))
+
+
+def _at(rows: int, low: int, high: int) -> int:
+    """The line through (2, low) and (3, high), at `rows`."""
+    return low + (high - low) * (rows - FEW[0]) // (FEW[1] - FEW[0])
+
+
+def _peak(changes: Any) -> int:
+    living = most = 0
+    for change in changes:
+        living += change
+        most = max(most, living)
+    return most
+
+
+def _trial(model: Any, loss_func: Any, input: Tensor, target: Tensor) -> _Trial:
+    """One step of a copy of the model, watched."""
+    trial, before = _Trial(), backend.get_rng_state()
+    watched = copy.deepcopy(model)
+    trial.known(input, target, *watched.parameters(), *watched.buffers())
+    state.profile = trial
+    try:
+        loss = loss_func(watched(input), target)
+        loss.backward()
+    finally:
+        state.profile = None
+        backend.set_rng_state(before)
+    trial.closed = True  # what dies from here on dies after the step
+    return trial
+
+
+class _Trial:
+    """Notes births and deaths of arrays; stands in the slot that a profile stands in."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, int]] = []  # ("+" or "-" and the operation, bytes)
+        self.convolutions: list[tuple[Any, ...]] = []  # what `workspace_bytes` needs
+        self.closed = False
+        self._living: set[int] = set()  # identities of the arrays seen
+
+    def known(self, *tensors: Tensor) -> None:
+        """These were there before: they are no part of the step."""
+        self._living.update(id(backend.owner(t.data)) for t in tensors)
+
+    def _note(self, operation: str, array: Any) -> None:
+        owner = backend.owner(array)
+        identity, size = id(owner), owner.nbytes
+        if identity in self._living:
+            return
+        self._living.add(identity)
+        self.events.append((f"+{operation}", size))
+        weakref.finalize(owner, self._died, identity, operation, size)
+
+    def _died(self, identity: int, operation: str, size: int) -> None:
+        self._living.discard(identity)
+        if not self.closed:
+            self.events.append((f"-{operation}", -size))
+
+    # ---- what the library calls, as for a profile
+
+    def enter(self, layers: Sequence[Any]) -> None:
+        """A layer begins."""
+
+    def start(self, inputs: Sequence[Any]) -> None:
+        """An operation begins."""
+
+    def stop(self, node: Function, inputs: Any, outputs: Sequence[Tensor], started: None) -> None:
+        """An operation ends: its results are new, and what it keeps for its backward may be."""
+        for t in outputs:
+            self._note(node.name, t.data)
+        held = [kept.value for kept in vars(node).get("_saved") or ()]
+        for value in vars(node).values():
+            held += value if isinstance(value, tuple | list) else [value]
+        for value in held:
+            if backend.is_array(value):
+                self._note(node.name, value)
+        if isinstance(node, Conv2d | Conv2dInputGrad) and inputs[0].backend == "numpy":
+            x, w, groups = inputs[0], inputs[1], node.groups
+            size = x.shape[2:] if isinstance(node, Conv2d) else node.size
+            picture = (w.shape[1], *size)
+            self.convolutions.append((picture, w.shape[0] // groups, node.window, x.dtype))
+
+    def backward(self, node: Function, grads: list[Tensor], differentiate: Any) -> None:
+        """The walk: the rule runs, and its operations report for themselves."""
+        differentiate(node, grads)

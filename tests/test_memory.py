@@ -1,0 +1,160 @@
+"""`predict_memory` against what tracemalloc sees of a real step."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minitorch7 as mt
+from minitorch7 import backend, nn, optim
+from minitorch7 import functional as F
+from minitorch7.kernels import threads
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from models import RECIPES
+
+
+def segmenter():
+    """A small U: down by pooling, up by a pixel shuffle, across by a concatenation."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.down = nn.Sequential(nn.Conv2d(3, 24, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(24))
+            self.pool = nn.MaxPool2d(2)
+            self.deep = nn.Sequential(nn.Conv2d(24, 96, 3, padding=1), nn.ReLU())
+            self.last = nn.Conv2d(48, 5, 1)
+
+        def forward(self, x):
+            across = self.down(x)
+            up = F.pixel_shuffle(self.deep(self.pool(across)), 2)
+            return self.last(mt.functional.cat([across, up], dim=1))
+
+    return Net()
+
+
+def classifier():
+    """No convolution at all, and dropout."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 500), nn.ReLU(), nn.Dropout(0.3), nn.Linear(500, 10)
+    )
+
+
+def digits(n):
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((n, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, n)
+
+
+def scenes(n):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, 3, 48, 64), dtype=np.float32)
+    return x, rng.integers(0, 5, (n, 48, 64))
+
+
+MODELS = {
+    "basic": (RECIPES["basic"].make, digits(128)),
+    "refactored": (RECIPES["refactored"].make, digits(128)),
+    "resnet": (RECIPES["resnet"].make, digits(128)),
+    "segmenter": (segmenter, scenes(12)),
+    "classifier": (classifier, digits(256)),
+}
+
+
+def measured(make, x, y):
+    """(bytes at the peak of a third step and of all that stays, the model, the batch)"""
+    threads._local.__dict__.clear()  # so that the workspace is counted
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        net = make()
+        opt = optim.AdamW(net.parameters())
+        x, y = mt.tensor(x), mt.tensor(y)
+        for _ in range(3):
+            tracemalloc.reset_peak()
+            opt.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            opt.step()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return peak - before, net, x, y
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_prediction_is_within_a_tenth(name, monkeypatch):
+    monkeypatch.setattr(backend, "_threads", 1)
+    make, (x, y) = MODELS[name]
+    measured(make, x[:4], y[:4])  # what is imported and cached on first use is not the step's
+    seen, net, x, y = measured(make, x, y)
+    plan = mt.predict_memory(net, F.cross_entropy, x, y)
+    assert abs(plan.peak - seen) < 0.1 * seen, f"{plan.peak / seen:.3f} of what was seen"
+    assert plan.peak == sum(plan) - plan.peak
+
+
+def test_its_parts_are_what_they_say():
+    net = classifier()
+    x, y = (mt.tensor(a) for a in digits(100))
+    plan = mt.predict_memory(net, F.cross_entropy, x, y, states=1)
+    parameters = 4 * (784 * 500 + 500 + 500 * 10 + 10)
+    assert plan.parameters == parameters and plan.optimizer == parameters
+    assert plan.batch == 100 * (784 * 4 + 8) and plan.workspace == 0
+    assert "peak" in str(plan) and f"{plan.peak / 2**20:.2f} MiB" in str(plan)
+
+
+def test_a_larger_batch_takes_more_in_proportion():
+    net = RECIPES["resnet"].make()
+    small, middle, large = (
+        mt.predict_memory(net, F.cross_entropy, *(mt.tensor(a) for a in digits(n)))
+        for n in (64, 128, 192)
+    )
+    assert small.parameters == large.parameters
+    first, second = middle.graph - small.graph, large.graph - middle.graph
+    assert 0 < first and abs(first - second) < 0.02 * first
+
+
+def test_nothing_is_changed():
+    mt.manual_seed(3)
+    net = RECIPES["resnet"].make()
+    before = {k: v.data.copy() for k, v in net.state_dict().items()}
+    drawn = backend.get_rng_state()
+    mt.predict_memory(net, F.cross_entropy, *(mt.tensor(a) for a in digits(8)))
+    assert all(np.array_equal(v.data, before[k]) for k, v in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())
+    assert backend.get_rng_state() == drawn
+
+
+@pytest.mark.parametrize("rows", [(2, 2), (5, 4), (1, 1)])
+def test_too_few_or_different_rows(rows):
+    x, y = digits(8)
+    with pytest.raises(ValueError, match="same number of rows, at least 3"):
+        mt.predict_memory(
+            classifier(), F.cross_entropy, mt.tensor(x[: rows[0]]), mt.tensor(y[: rows[1]])
+        )
+
+
+def test_a_model_that_looks_at_the_size_of_the_batch():
+    class Odd(nn.Module):
+        def forward(self, x):
+            x = x.flatten(1)
+            return x[:, :10] * 2 if len(x) % 2 else x[:, :10]
+
+    class Net(nn.Sequential):
+        pass
+
+    net = Net(nn.Linear(28, 28), Odd())
+    x, y = digits(8)
+    with pytest.raises(ValueError, match="other arrays than with three"):
+        mt.predict_memory(net, F.cross_entropy, mt.tensor(x), mt.tensor(y))
+
+
+def test_inside_a_profile_it_is_refused():
+    x, y = (mt.tensor(a) for a in digits(8))
+    with mt.profile(show=False), pytest.raises(RuntimeError, match="outside the with block"):
+        mt.predict_memory(classifier(), F.cross_entropy, x, y)
+    mt.predict_memory(classifier(), F.cross_entropy, x, y)

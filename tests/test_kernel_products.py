@@ -87,6 +87,6 @@ def test_the_longest_piece_that_is_small() -> None:
 
 def test_parts_grow_with_the_work_alone() -> None:
     unit = products.PART
-    assert [products.parts_of(unit * w) for w in (0, 1, 2, 3, 4, 7, 8, 1000)] == [
+    assert [products.parts_of(unit * w) for w in (0, 1, 2, 15, 16, 63, 64, 1000)] == [
         1, 1, 2, 2, 4, 4, 8, 8,
     ]  # fmt: skip

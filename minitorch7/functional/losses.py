@@ -15,7 +15,7 @@ from ._arguments import (
     check_tensor,
 )
 from .activations import softplus
-from .arithmetic import abs
+from .arithmetic import abs, exp
 from .comparison import where
 from .reductions import log_softmax, mean, sum
 
@@ -48,12 +48,75 @@ class Pick(Function):
         return xp.where(valid, picked, xp.asarray(float("nan"), dtype=x.dtype))
 
     def _one_hot(self, xp: Any, classes: int, dtype: Any) -> Any:
-        steps = xp.arange(classes).reshape((1, -1) + (1,) * (self.target.ndim - 1))
-        return (xp.expand_dims(self.target, 1) == steps).astype(dtype)
+        return one_hot_places(xp, self.target, classes).astype(dtype)
 
     def backward(self, grad):
         (hot,) = self.saved
         return grad.unsqueeze(1) * hot
+
+
+def one_hot_places(xp: Any, target: Any, classes: int) -> Any:
+    """Class numbers (N, …) → (N, classes, …): true where the class is the target."""
+    steps = xp.arange(classes).reshape((1, -1) + (1,) * (target.ndim - 1))
+    return xp.expand_dims(target, 1) == steps
+
+
+class CrossEntropy(Function):
+    """y = −Σ s·ln softmax(x)[t] over all places;  dx = dy·s·(softmax(x) − onehot(t))
+
+    x (N, C, …), t (N, …) whole numbers, s (N, …) what each place counts. One operation for what
+    `log_softmax`, `Pick`, a product and a sum do in five. A target that is not a class gives NaN.
+
+    extra  a number added to the loss, or None
+    """
+
+    def __init__(self, target: Any, shares: Any, extra: Any = None) -> None:
+        self.target, self.shares, self.extra = target, shares, extra
+
+    def forward(self, xp, x):
+        hot = one_hot_places(xp, self.target, x.shape[1])
+        z = x - xp.max(x, axis=1, keepdims=True)
+        p = xp.exp(z)
+        total = xp.sum(p, axis=1, keepdims=True)
+        p /= total  # softmax(x)
+        picked = xp.sum(xp.where(hot, z, xp.zeros_like(z)), axis=1)
+        valid = (self.target >= 0) & (self.target < x.shape[1])
+        losses = xp.where(valid, xp.log(total[:, 0]) - picked, xp.asarray(float("nan"), x.dtype))
+        p -= hot
+        p *= xp.expand_dims(self.shares, 1)
+        self.slope = p
+        self.save(x)
+        loss = xp.sum(losses * self.shares)
+        return loss if self.extra is None else loss + self.extra
+
+    def backward(self, grad):
+        (x,) = self.saved
+        return CrossEntropyGrad(self.target, self.shares, self.slope)(grad, x)
+
+
+class CrossEntropyGrad(Function):
+    """d = g·s·(softmax(x) − onehot(t)), the slope known from the loss itself
+
+    With p = softmax(x):  dg = Σ u·s·(p − onehot(t)),  dx = g·s·p·(u − Σ_C p·u)
+    """
+
+    def __init__(self, target: Any, shares: Any, slope: Any) -> None:
+        self.target, self.shares, self.slope = target, shares, slope
+
+    def forward(self, xp, g, x):
+        self.save(g, x)
+        return g * self.slope
+
+    def backward(self, u):
+        g, x = self.saved
+        xp = backend.library(x.backend)
+        p, s = exp(log_softmax(x, 1)), Tensor(xp.expand_dims(self.shares, 1))
+        need_g, need_x = self.needs_input_grad
+        hot = Tensor(one_hot_places(xp, self.target, x.shape[1]).astype(x.dtype))
+        return (
+            sum(u * s * (p - hot)) if need_g else None,
+            g * s * p * (u - sum(p * u, 1, keepdim=True)) if need_x else None,
+        )
 
 
 def nll_loss(
@@ -159,7 +222,6 @@ def _class_loss(
         )
         return loss.reshape(())
     _check_classes(function, x, t, weight, ignore_index)
-    log_p = log_softmax(x, 1) if scores else x
     xp = backend.library(x.backend)
     ignored = t.data == ignore_index
     safe = xp.where(ignored, xp.zeros_like(t.data), t.data)
@@ -171,6 +233,12 @@ def _class_loss(
         # the mean of nothing is then NaN by the term added at the end.
         divisor = xp.where(total == 0, xp.ones_like(total), total)
         shares, counts = shares / divisor, counts / divisor
+    nothing = None
+    if reduction == "mean":
+        nothing = xp.where(total == 0, xp.full_like(total, float("nan")), xp.zeros_like(total))
+    if scores and reduction != "none" and not smoothing:
+        return CrossEntropy(safe, shares, nothing)(x)
+    log_p = log_softmax(x, 1) if scores else x
     loss = -Pick(safe)(log_p) * Tensor(shares)
     if smoothing:
         weighted = log_p if weight is None else log_p * _class_weights(weight.detach(), x)
@@ -178,10 +246,7 @@ def _class_loss(
         loss = loss * (1 - smoothing) + every * (smoothing / x.shape[1])
     if reduction == "none":
         return loss
-    if reduction == "sum":
-        return sum(loss)
-    nothing = xp.where(total == 0, xp.full_like(total, float("nan")), xp.zeros_like(total))
-    return sum(loss) + Tensor(xp.asarray(nothing))
+    return sum(loss) if nothing is None else sum(loss) + Tensor(xp.asarray(nothing))
 
 
 def _check_classes(

@@ -149,7 +149,7 @@ def _gradients(xp: Any, lay: Layout, x: Any, weights: Any, dx: Any) -> Any:
     Each part adds up its own rows, and the parts are added in order: the sum does not depend on who
     did which.
     """
-    parts = _gradient_parts(xp, lay, len(x))
+    parts = _gradient_parts(xp, lay, len(x), 1 if weights is None else 2)
     sums: list[Any] = [None] * len(parts)
     tall = weights is None and len(x) >= 256  # then the sum comes out as it is wanted, not turned
 
@@ -192,9 +192,9 @@ def workspace_bytes(
     rooms = [lay.room(_parts(np, lay, outputs)[0])]
     if turned is not None:
         lay = layout(np, of_no_memory(outputs, oh, ow), turned, *size)
-        rooms.append(lay.room(_gradient_parts(np, lay, channels)[0]))
+        rooms.append(lay.room(_gradient_parts(np, lay, channels, 2)[0]))
     else:
-        rooms.append(lay.room(_gradient_parts(np, lay, outputs)[0]))
+        rooms.append(lay.room(_gradient_parts(np, lay, outputs, 1)[0]))
         step = rows_at_a_time(np, lay.depth * x.itemsize, oh, ow * batch)
         rooms.append(min(step, oh) * ow * batch * lay.depth)
     return max(rooms) * x.itemsize
@@ -210,10 +210,10 @@ def _parts(xp: Any, lay: Layout, rows: int, most: int = 8) -> tuple[range, ...]:
     return threads.cut(lay.oh, 1 << (parts.bit_length() - 1))  # a power of two: equal shares
 
 
-def _gradient_parts(xp: Any, lay: Layout, rows: int) -> tuple[range, ...]:
+def _gradient_parts(xp: Any, lay: Layout, rows: int, products: int) -> tuple[range, ...]:
     """The same for gradients, whose sums (rows, K) must not take too much memory together."""
     matrix_bytes = max(1, rows * lay.depth * lay.x.itemsize)
-    return _parts(xp, lay, 2 * rows, max(1, GRADIENT_BYTES // matrix_bytes))
+    return _parts(xp, lay, products * rows, max(1, GRADIENT_BYTES // matrix_bytes))
 
 
 def _by_group(groups: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:

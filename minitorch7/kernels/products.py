@@ -77,7 +77,9 @@ def transposed_product(xp: Any, a: Any, b: Any) -> Any:
 
 def parts_of(work: int) -> int:
     """Into how many parts work of so many multiplications is cut: 1, 2, 4 or 8."""
-    return min(MOST_PARTS, 1 << max(0, (work // PART).bit_length() - 1))
+    if work < 2 * PART:
+        return 1
+    return 2 if work < 16 * PART else 4 if work < 64 * PART else MOST_PARTS
 
 
 def _row_parts(rows: int, work: int) -> tuple[range, ...]:

@@ -34,7 +34,7 @@ def max_pool2d(xp: Any, x: Any, window: Window, out_size: tuple[int, int]) -> tu
             (i, j), (rows, columns) = _slices(window, size, tap, out_size)
             if not (i.stop and j.stop):
                 continue
-            best, candidate = y[c, i, j], x[c, rows, columns]
+            best, candidate = y[c, i, j], xp.ascontiguousarray(x[c, rows, columns])
             wins = (candidate > best) | (candidate != candidate)
             # Taps come in rising order: the largest number that won is the last that won.
             won = wins.astype(taps.dtype)

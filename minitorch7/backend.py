@@ -305,14 +305,14 @@ def keep_memory() -> None:
 
     Left alone, it gives memory at the end of its heap back to the system, and arrays above some
     size always. The next array is then built anew from pages that the system must clear and hand
-    out one by one, at about 3 µs each on the machine the benchmarks ran on: a step of the residual
-    network met 2,200 of them, and took 25 ms instead of 20. ``MALLOC_TRIM_THRESHOLD_`` in the
-    environment, glibc's own switch, has precedence.
+    out one by one, which takes longer than to fill them. ``MINITORCH7_KEEP_MEMORY=0`` in the
+    environment leaves it alone, and so does glibc's own ``MALLOC_TRIM_THRESHOLD_``.
     """
     import ctypes
     import sys
 
-    if not sys.platform.startswith("linux") or "MALLOC_TRIM_THRESHOLD_" in os.environ:
+    left_alone = os.environ.get("MINITORCH7_KEEP_MEMORY") == "0"
+    if left_alone or "MALLOC_TRIM_THRESHOLD_" in os.environ or sys.platform != "linux":
         return
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -383,3 +383,31 @@ def test_synchronize_waits_for_the_device_only(backend):
         assert counted.syncs == 0
         seam.synchronize()
     assert counted.syncs == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc is asked on Linux only")
+def test_freed_memory_is_kept_for_the_next_array():
+    """Building the same arrays again meets no new pages, unless the switch says so."""
+    code = (
+        "import resource, numpy as np, minitorch7 as mt; mt.zeros(1) + 1\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    arrays = [np.ones(2**19) for _ in range(8)]\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "faults(); print(faults())"
+    )
+
+    def second_time(**switch):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **switch},
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    if second_time(MINITORCH7_KEEP_MEMORY="0") < 1000:
+        pytest.skip("this C library keeps freed memory by itself")
+    assert second_time() < 100

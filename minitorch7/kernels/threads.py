@@ -1,8 +1,9 @@
 """Work shared among processor threads, and the memory they work in.
 
 NumPy lets go of Python's lock while it copies or multiplies, so threads that spend their time in a
-few large NumPy calls do run side by side. Handing work to a sleeping thread costs about 0.04 ms
-here, so only work that takes several times as long is shared.
+few large NumPy calls do run side by side. Waking a sleeping thread, and waiting for the lock when
+calls are short, takes a good part of a tenth of a millisecond (``python benchmarks/kernels.py
+--match empty``), so only work that takes several times as long is shared.
 
 **The work is cut the same way whatever the number of threads.** A kernel cuts it into parts by the
 shapes alone, and threads only decide who does which part. Every sum is therefore added up in the
@@ -10,8 +11,7 @@ same order, and a result is the same to the last bit on one thread and on many.
 
 The matrix products inside the parts run on one BLAS thread each. BLAS has a pool of its own, but
 its threads keep spinning for a while after each product in case another comes, and take the core
-from the work that does: with two BLAS threads, the basic CNN's step took 11 to 13 ms instead of 7.
-So the first operation holds BLAS to one thread (`backend.hold_blas`).
+from the work that does. So the first operation holds BLAS to one thread (`backend.hold_blas`).
 """
 
 from __future__ import annotations
@@ -156,8 +156,7 @@ def workspace(count: int, dtype: Any) -> np.ndarray:
     """`count` elements of memory with anything in them, this thread's own.
 
     The next call on the same thread may hand out the same memory. It is kept from call to call, up
-    to `KEPT_BYTES`: fresh memory comes from the system page by page, at about 3 µs a page here,
-    several times what it costs to fill the page.
+    to `KEPT_BYTES`: fresh memory comes from the system page by page (see `backend.keep_memory`).
     """
     n_bytes = count * np.dtype(dtype).itemsize
     memory = getattr(_local, "memory", None)

@@ -1,6 +1,6 @@
 """Break every backward rule, one at a time, and show that the checks notice.
 
-    python tests/break_rules.py                  # everything, a few minutes on one core
+    python tests/break_rules.py                  # everything, about a minute on one core
     python tests/break_rules.py --match Conv2d   # the rules with this in their name
     python tests/break_rules.py --list           # the mutants, without running them
 
@@ -11,9 +11,13 @@ that no check notices *survives*: either a case is missing, or the mutation chan
 latter are listed, each with its reason, in `EQUIVALENT`; any other survivor is an error.
 
 The rules are the `backward` of every `Function` and the methods it calls, the `forward` of those
-Functions that only a gradient needs, every kernel that runs inside a backward pass, and a few
-helpers. They are found by running the checks once and recording what is called; a rule that nothing
-calls is an error too.
+Functions that only a gradient needs, every kernel but those of `NO_GRADIENT`, and a few helpers.
+Which check reaches which rule is found by running the checks once and recording what is called; a
+rule that nothing calls is an error too.
+
+The cases are small, and small work takes the plainest way through the kernels. So the checks run a
+second time with the kernels' limits changed (`ANOTHER_WAY`): in every way of convolving, and with
+rows, pieces and channels cut as finely as they can be.
 
 Reading order: the mutations, the rules, the checks, the trial, the command line.
 (Mutation testing: DeMillo, Lipton & Sayward 1978.)
@@ -34,18 +38,23 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import standin
+import test_columns
 from reference import convolution as ref_convolution
 from reference import elementwise as ref_elementwise
+from reference import normalisation as ref_normalisation
 from reference import pooling as ref_pooling
 from reference import shape as ref_shape
+from reference.checking import WAYS, convolving
+from test_columns import columns_of, expected_columns, picture
 from tqdm import tqdm
 
 import minitorch7 as mt
@@ -56,9 +65,10 @@ from minitorch7.functional import broadcasting, normalisation
 from minitorch7.functional.losses import Pick
 from minitorch7.functional.shape import inner_part
 from minitorch7.gradcheck import gradient_function, worst_place
-from minitorch7.gradcheck.cases import CASES, Case
+from minitorch7.gradcheck.cases import CASES, Case, constant, normal
+from minitorch7.kernels import columns, elementwise, pooling, products, threads, windows
 from minitorch7.kernels import convolution as convolution_kernel
-from minitorch7.kernels import windows
+from minitorch7.kernels import normalisation as kernels_of_rows
 
 # --------------------------------------------------------------------------------- the mutations
 
@@ -115,6 +125,8 @@ def mutants(rule: Rule) -> list[Mutant]:
     for parent, field, index, statement in _places(tree):
         node = _get(parent, field, index)
         before = _shown(statement)
+        if before in NO_FORMULA.get(rule.name, ()):
+            continue
         for change in _changes(node, parent):
             _set(parent, field, index, ast.copy_location(change.shown or change.node, node))
             whole = node is statement  # then what stands in its place is to be shown
@@ -125,6 +137,8 @@ def mutants(rule: Rule) -> list[Mutant]:
                 seen.add(text)
                 if isinstance(change.node, ast.Pass):
                     after = f"(deleted) {before}"
+                elif isinstance(change.node, ast.If) and isinstance(change.node.test, ast.Constant):
+                    after += f"  # {before}"
                 _set(parent, field, index, ast.copy_location(change.node, node))
                 code = rule.compile(tree)
                 found.append(Mutant(rule, node.lineno, before, after, change.scales, code))
@@ -306,8 +320,8 @@ def _change_call(node: ast.Call) -> Iterator[ast.expr]:
         yield inner[0]
 
 
-SYMMETRIC = ("min", "max", "minimum", "maximum", "vecdot", "row_dots")
-LIBRARIES = ("self", "xp", "np", "math", "kernel", "windows", "indexing", "backend")
+SYMMETRIC = ("min", "max", "minimum", "maximum", "multiply", "swapaxes", "vecdot", "row_dots")
+LIBRARIES = ("self", "xp", "np", "math", "kernel", "windows", "indexing", "backend", "threads")
 
 
 def _change_attribute(node: ast.Attribute) -> Iterator[ast.expr]:
@@ -405,24 +419,78 @@ class Rule(NamedTuple):
             forget()
 
 
+@functools.cache
+def kernel_modules() -> list[ModuleType]:
+    """Every file of ``minitorch7/kernels/``."""
+    package = importlib.import_module("minitorch7.kernels")
+    names = [info.name for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
+    return [importlib.import_module(name) for name in names]
+
+
 def forget() -> None:
     """Empty the kernels' caches."""
-    for function in vars(windows).values():
-        if hasattr(function, "cache_clear"):
-            function.cache_clear()
+    for module in kernel_modules():
+        for function in vars(module).values():
+            if hasattr(function, "cache_clear"):
+                function.cache_clear()
 
 
 HELPERS = [broadcasting.sum_to, normalisation.standardised, normalisation._by_channel, inner_part]
-NO_GRADIENT = {  # kernels that look at arguments, or have tests of their own
-    "_axes_used",
-    "_check_item",
-    "_is_integer",
-    "check_index",
-    "erf",
-    "integers_first",
-    "_piece",  # this and the two below only choose how to cut: tests/test_kernel_products.py
-    "product",
-    "transposed_product",
+LOOKS = "looks at an index and computes nothing: tests/test_bad_input.py"
+PRODUCTS = "only chooses how a product is cut: tests/test_kernel_products.py"
+COLUMNS = "only chooses how rows are cut: tests/test_columns.py"
+THREADS = "only chooses how rows are cut: tests/test_threads.py"
+NO_GRADIENT = {  # kernels, or whole files of them, that are not broken, and why
+    "columns.Layout.blocks": "is what the layouts replace",
+    "columns.Layout.most_parts": COLUMNS,
+    "columns.SharedRows.most_parts": COLUMNS,
+    "columns.rows_at_a_time": COLUMNS,
+    "convolution._gradient_parts": THREADS,
+    "convolution._parts": THREADS,
+    "convolution._turning_costs_more": "only chooses between two ways, both of which are checked",
+    "convolution.workspace_bytes": "predicts memory: tests/test_memory.py",
+    "indexing._axes_used": LOOKS,
+    "indexing._check_item": LOOKS,
+    "indexing._is_integer": LOOKS,
+    "indexing.check_index": LOOKS,
+    "indexing.integers_first": "computes no number: tests/test_reference_lookup.py",
+    "products._piece": PRODUCTS,
+    "products._row_parts": PRODUCTS,
+    "products.parts_of": PRODUCTS,
+    "special": "has a value for every float: tests/test_reference_elementwise.py",
+    "textbook": "is called by tests only: tests/test_textbook.py",
+    "threads": "holds no formula, and waits for ever when broken: tests/test_threads.py",
+}
+NO_FORMULA = {  # statements of the others that only choose how the work is cut, or who does it when
+    "kernels.columns.Taps._lay": {"parts = threads.cut(len(self.x), 1 + col.size // PART)"},
+    "kernels.convolution._gradients": {
+        "parts = _gradient_parts(xp, lay, len(x), 1 if weights is None else 2)",
+        "tall = weights is None and len(x) >= 256",
+    },
+    "kernels.convolution._scatter": {
+        "step = rows_at_a_time(xp, len(matrix) * g.itemsize, oh, ow * batch)",
+    },
+    "kernels.elementwise.in_pieces": {
+        "parts = threads.cut(len(pieces), min(8, 1 + size // LARGE))",
+    },
+    "kernels.normalisation.over_rows": {
+        "blocks = threads.cut(len(x), -(-x.nbytes // BLOCK_BYTES) if xp is np else 1)",
+    },
+    "kernels.normalisation.row_sums": {"if xp is np and x.shape[1] > 64:"},
+    "kernels.pooling._by_channels": {
+        "parts = threads.cut(len(x), min(8, 1 + x.size // PART) if xp is np else 1)",
+    },
+    "kernels.products.product": {
+        "piece = _piece(m * k, n, 64)",
+        "parts = _row_parts(m, m * k * n * b.shape[0])",
+        "if len(parts) <= 1:",
+    },
+    "kernels.products.transposed_product": {
+        "piece = _piece(m * k, n, 128) if m < FEW else None",
+        "if 2 * m >= FEW and k >= 4 * m:",
+        "a = np.ascontiguousarray(a)",
+        "parts = _row_parts(k, m * k * n * b.shape[0])",
+    },
 }
 KEEPS_A_SLOPE = {  # Functions whose forward computes what their gradient is multiplied by
     "activations.LeakyReLU",
@@ -463,19 +531,30 @@ def _module(thing: Any) -> str:
 
 
 def kernel_functions() -> dict[CodeType, Rule]:
-    """Every function of the kernels, and the helpers, by its code."""
+    """Every function and method of the kernels but those of `NO_GRADIENT`, by its code."""
     found = {}
-    package = importlib.import_module("minitorch7.kernels")
-    for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        module = importlib.import_module(info.name)
-        for name, value in vars(module).items():
-            function = inspect.unwrap(value) if callable(value) else None
-            own = isinstance(function, FunctionType) and function.__module__ == info.name
-            if own and name not in NO_GRADIENT:
-                found[function.__code__] = Rule(f"kernels.{_module(function)}.{name}", function)
-    for function in HELPERS:
-        found[function.__code__] = Rule(f"{_module(function)}.{function.__name__}", function)
+    for module in kernel_modules():
+        room = module.__name__.rpartition(".")[2]
+        for function in _defined_in(module):
+            name = f"{room}.{function.__qualname__}"
+            if not {room, name} & NO_GRADIENT.keys():
+                found[function.__code__] = Rule(f"kernels.{name}", function)
     return found
+
+
+def helper_functions() -> dict[CodeType, Rule]:
+    """`HELPERS` by their codes."""
+    return {f.__code__: Rule(f"{_module(f)}.{f.__name__}", f) for f in HELPERS}
+
+
+def _defined_in(module: ModuleType) -> Iterator[FunctionType]:
+    """The functions written in a file, and the methods of its classes."""
+    for value in vars(module).values():
+        for member in vars(value).values() if isinstance(value, type) else [value]:
+            function = inspect.unwrap(member) if callable(member) else None
+            if isinstance(function, FunctionType):
+                if function.__code__.co_filename == module.__file__:
+                    yield function
 
 
 # ------------------------------------------------------------------------------------ the checks
@@ -495,6 +574,9 @@ class Check(NamedTuple):
 
 class Wrong(AssertionError):
     """A check's answer: the numbers differ."""
+
+
+WRONG = ("Wrong: ", "AssertionError: ")  # how what a check says begins
 
 
 def first_order(case: Case, **options: float) -> None:
@@ -525,8 +607,11 @@ def _with_gradients(results: Any, inputs: list[mt.Tensor]) -> list[mt.Tensor]:
     cotangents = [
         mt.tensor(np.random.default_rng(k).standard_normal(t.shape)) for k, t in enumerate(roots)
     ]
-    grads = mt.grad(roots, inputs, cotangents, allow_unused=True) if roots else ()
-    return results + [g for g in grads if g is not None]
+    grads = [None] * len(inputs)
+    if roots:
+        grads = mt.grad(roots, inputs, cotangents, allow_unused=True)
+    nought = (mt.tensor(np.zeros(t.shape, t.dtype)) for t in inputs)  # what no path leads to
+    return results + [z if g is None else g for z, g in zip(nought, grads, strict=True)]
 
 
 def numbers(tensors: list[mt.Tensor]) -> np.ndarray:
@@ -541,23 +626,26 @@ def _compare(name: str, error: float) -> None:
 
 def agrees(found: mt.Tensor, expected: np.ndarray) -> None:
     """Raise unless a tensor holds the expected numbers."""
-    found = found.detach().numpy()
-    close = functools.partial(np.allclose, rtol=1e-10, atol=1e-12, equal_nan=True)
-    if found.shape != expected.shape or not close(found, expected):
+    if not _close(found.detach().numpy(), expected):
         raise Wrong("differs from the reference")
+
+
+def _close(found: np.ndarray, expected: np.ndarray) -> bool:
+    same = found.shape == expected.shape
+    return same and np.allclose(found, expected, rtol=1e-10, atol=1e-12, equal_nan=True)
 
 
 def convolutions_agree(*options: Any) -> None:
     """Convolution, transposed convolution and their columns, against the loops of the formulas."""
     kernel, stride, padding, dilation, groups = options
-    (x, w, b), columns, expected = _convolved(*options)
-    tx, tw, tb, t_columns = (mt.tensor(a) for a in (x, w, b, columns))
+    (x, w, b), col, expected = _convolved(*options)
+    tx, tw, tb, t_col = (mt.tensor(a) for a in (x, w, b, col))
     steps = (kernel, dilation, padding, stride)
     found = [
         F.conv2d(tx, tw, tb, stride, padding, dilation, groups),
         F.conv_transpose2d(tx, tw, tb, stride, padding, 0, groups, dilation),
         F.unfold(tx, *steps),
-        F.fold(t_columns, (6, 5), *steps),
+        F.fold(t_col, (6, 5), *steps),
     ]
     for one, other in zip(found, expected, strict=True):
         agrees(one, other)
@@ -571,14 +659,14 @@ def _convolved(
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((2, 2 * groups, 6, 5)), rng.standard_normal((2 * groups, 2, *kernel))
     b = rng.standard_normal(2 * groups)
-    columns = ref_convolution.unfold(x, kernel, dilation, padding, stride)
+    col = ref_convolution.unfold(x, kernel, dilation, padding, stride)
     expected = [
         ref_convolution.conv2d(x, w, b, stride, padding, dilation, groups),
         ref_convolution.conv_transpose2d(x, w, b, stride, padding, 0, groups, dilation),
-        columns,
-        ref_convolution.fold(columns, (6, 5), kernel, dilation, padding, stride),
+        col,
+        ref_convolution.fold(col, (6, 5), kernel, dilation, padding, stride),
     ]
-    return (x, w, b), columns, expected
+    return (x, w, b), col, expected
 
 
 CONVOLUTIONS = [
@@ -587,6 +675,7 @@ CONVOLUTIONS = [
     ((3, 2), 2, 1, 1, 1),
     ((3, 2), 2, 2, 1, 1),
     ((3, 2), (2, 3), (0, 1), (1, 2), 2),
+    ((2, 2), 1, 1, (2, 3), 1),
     ((1, 1), 1, 0, 1, 1),
     ((1, 1), 1, 0, 1, 2),
     ((1, 1), 2, 0, 1, 1),
@@ -594,64 +683,232 @@ CONVOLUTIONS = [
 ]
 
 
-def pools_agree(**options: Any) -> None:
-    """Pooling against the loops of the formulas."""
-    x = np.random.default_rng(0).standard_normal((2, 3, 6, 5))
+def pools_agree(size: int, stride: int, padding: int) -> None:
+    """Pooling against the loops of the formulas: any numbers, equals, none above −∞, and whole."""
+    x, options = np.random.default_rng(0).standard_normal((2, 3, 6, 5)), (size, stride, padding)
     for name in ("max_pool2d", "avg_pool2d"):
-        agrees(getattr(F, name)(mt.tensor(x), **options), getattr(ref_pooling, name)(x, **options))
+        agrees(getattr(F, name)(mt.tensor(x), *options), getattr(ref_pooling, name)(x, *options))
+    for values in (x, np.round(x), np.full_like(x, -np.inf), np.int64(10 * x) - 20):
+        found = F.max_pool2d(mt.tensor(values), *options, return_indices=True)
+        expected = ref_pooling.max_pool2d(values, *options, return_indices=True)
+        for one, other in zip(found, expected, strict=True):
+            agrees(one, other)
 
 
-POOLS = [{"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}]
+POOLS = [(2, 2, 0), (3, 2, 1)]
 
 
-def blocks_are_right() -> None:
-    """`_row_blocks`: all rows once, in order, each block within BLOCK_BYTES or one row long."""
-    xp = backend.library(backend.active())
-    full, window = xp.zeros((3, 5, 4, 2)), windows.Window((3, 3))
-    row = 3 * 9 * 4 * 2 * 8  # bytes of the columns of one output row of 4 places
+def norms_agree(function: str, affine: bool) -> None:
+    """Normalisation and its running statistics against the loops of the formulas."""
+    rng = np.random.default_rng(0)
+    x, w, b = rng.standard_normal((3, 4, 2)) + 2, *rng.standard_normal((2, 4))
+    train = {"training": True} if function == "batch_norm" else {}
+    arrays = [np.zeros(4), np.ones(4), *([w, b] if affine else [])]
+    tensors = [mt.tensor(a.copy()) for a in arrays]
+    found = getattr(F, function)(mt.tensor(x), *tensors, **train)
+    agrees(found, getattr(ref_normalisation, function)(x, *arrays, **train))
+    for statistic, expected in zip(tensors[:2], arrays[:2], strict=True):
+        agrees(statistic, expected)
 
-    def blocks(rows: int, limit: int, x: Any = full) -> list[Any]:
-        lay_out = functools.partial(convolution_kernel._row_blocks, xp, x, window, rows, 4)
-        return in_blocks(limit, lambda: list(lay_out()))
 
-    def expect(found: list[Any], lengths: list[int], memory: int | None) -> None:
-        rows = [i for block, _ in found for i in block]
-        sizes = [m if m is None else (m.size, str(m.dtype)) for _, m in found]
-        wanted = [memory if memory is None else (memory, "float64")] * len(lengths)
-        same = len({id(m) for _, m in found}) <= 1
-        if not same or [len(b) for b, _ in found] != lengths or sizes != wanted:
-            raise Wrong(f"blocks are {found}, expected lengths {lengths}")
-        if rows != list(range(sum(lengths))):
-            raise Wrong(f"the blocks' rows are {rows}")
+NORMS = [("batch_norm", True), ("batch_norm", False), ("instance_norm", True)]
 
-    expect(blocks(7, 7 * row), [7], None)
-    expect(blocks(0, row), [], None)
-    expect(blocks(7, 1, full[..., :0]), [7], None)
-    if xp is not np:  # one launch, however large
-        expect(blocks(7, 1), [7], None)
+
+# The kernels alone, where their callers hide something, in the active library's arrays.
+
+
+def library() -> Any:
+    return backend.library(backend.active())
+
+
+def there(*arrays: np.ndarray) -> list[Any]:
+    """The arrays as the active library's."""
+    return [mt.tensor(a).data for a in arrays]
+
+
+def all_agree(found: Sequence[Any], expected: Sequence[Any]) -> None:
+    """Raise unless arrays hold the expected numbers, each of them of any library."""
+    for one, other in zip(found, expected, strict=True):
+        agrees(mt.tensor(one), backend.to_numpy(other))
+
+
+def sums_agree() -> None:
+    """Sums along rows, which take another way where the rows are long."""
+    for length in (64, 65):
+        a, b = np.random.default_rng(length).standard_normal((2, 3, length))
+        ta, tb = there(a, b)
+        found = [
+            kernels_of_rows.row_sums(library(), ta),
+            kernels_of_rows.row_dots(library(), ta, tb),
+        ]
+        all_agree(found, [a.sum(1, keepdims=True), (a * b).sum(1, keepdims=True)])
+
+
+def rounding_is_taken_out() -> None:
+    """Numbers far from nought are standardised as those near it; a mean may be a little off."""
+    rng = np.random.default_rng(0)
+    x, g = rng.integers(-16, 17, (3, 7)) / 8, rng.standard_normal((3, 7))
+    near, far, tg, *vectors = there(x, x + 2.0**26, g, *rng.standard_normal((2, 3)))
+    for scale, shift in (vectors, (None, None)):
+
+        def standardised(x: Any, scale: Any = scale, shift: Any = shift) -> tuple[Any, ...]:
+            return kernels_of_rows.standardise(library(), x, 1e-5, scale, shift)
+
+        right = standardised(near)
+        with mock.patch.object(kernels_of_rows, "row_sums", _Poor(kernels_of_rows.row_sums)):
+            all_agree(standardised(near), right)
+        (out, _, *spread), (expected, mean, variance, inverse) = standardised(far), right
+        all_agree([out, *spread], [expected, variance, inverse])
+        grads, again = (
+            kernels_of_rows.standardise_grad(library(), tg, near, m, inverse, scale)
+            for m in (mean, mean + 0.1)
+        )
+        all_agree(again, grads)
+
+
+class _Poor:
+    """A function of which every other result, from the first on, is a little off."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.calls = function, 0
+
+    def __call__(self, *args: Any) -> Any:
+        self.calls += 1
+        return self.function(*args) * (1.01 if self.calls % 2 else 1)
+
+
+def pieces_agree() -> None:
+    """Arrays in one order of memory are worked on piece by piece, others as they are."""
+    xp = library()
+    x = xp.arange(24.0).reshape(2, 3, 4)
+    for order, other, cut in (
+        ((0, 1, 2), (0, 1, 2), True),
+        ((2, 0, 1), (2, 0, 1), True),
+        ((2, 1, 0), (2, 1, 0), True),
+        ((0, 1, 2), (1, 0, 2), False),
+        ((1, 2, 0), (0, 1, 2), False),
+    ):
+        a, b = (
+            xp.ascontiguousarray(x.transpose(o)).transpose(np.argsort(o)) for o in (order, other)
+        )
+        sizes: list[int] = []
+        y = xp.empty_like(a)
+
+        def work(a: Any, b: Any, y: Any, sizes: list[int] = sizes) -> None:
+            xp.add(a, 2 * b, out=y)
+            sizes.append(a.size)
+
+        with at_limits(PIECE=5, LARGE=1):
+            elementwise.in_pieces(xp, work, a, b, y)
+            all_agree([y], [3 * x])
+            equal(sorted(sizes), [4, 5, 5, 5, 5] if cut and xp is np else [24])
+        with at_limits(PIECE=24):
+            sizes.clear()
+            elementwise.in_pieces(xp, work, a, b, y)
+            equal(sizes, [24])
+
+
+def masks_agree() -> None:
+    """What is let through, also where the mask is stretched; and arguments are left alone."""
+    x, mask = np.arange(-3.0, 3.0).reshape(2, 3), np.array([1.0, 0.0, 0.5])
+    for one, other in ((x, mask), (x, np.stack([mask, -mask])), (x[:, :1], x)):
+        found = elementwise.masked(library(), *there(one, other))
+        all_agree([found], [one * (other > 0)])
+    for values in (x, np.int64(x)):
+        (before,) = there(values)
+        after = elementwise.relu(library(), before)
+        all_agree([before, after], [values, values * (values > 0)])
+
+
+def products_agree(stack: int, m: int, k: int, n: int, piece: int | None) -> None:
+    """Both products of stacks: whole, cut into pieces of a length, and into a row each."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((stack, k, n))
+    rows = rng.standard_normal((stack, m, n))
+    ta, tb, t_rows, out = there(a, b, rows, np.zeros((stack, m, n)))
+    with mock.patch.object(products, "_piece", lambda *size: piece):
+        products.product(library(), ta, tb, out)
+        found = products.transposed_product(library(), t_rows, tb)
+    all_agree([out, found], [a @ b, (b @ rows.transpose(0, 2, 1)).sum(0)])
+
+
+PRODUCTS = [(1, 3, 5, 12, None), (2, 3, 5, 12, 4), (3, 16, 64, 6, 3), (2, 32, 5, 4, 2)]
+
+
+def layouts_agree(kind: Any, size: Any, window: windows.Window, oh: int, ow: int, n: int) -> None:
+    """The columns of a layout against im2col's, and its weights there and back."""
+    if kind is columns.SharedRows and library() is not np:
         return
-    expect(blocks(7, 7 * row - 1), [6, 1], 6 * row // 8)
-    expect(blocks(7, 2 * row), [2, 2, 2, 1], 2 * row // 8)
-    expect(blocks(7, 1), [1] * 7, row // 8)
+    lay = kind(library(), picture(library(), 2, *size, n), window, oh, ow)
+    for sizes in ({"BLOCK_BYTES": 1, "ROOM_BYTES": 1}, {"BLOCK_BYTES": 1}, {"PART": 1}):
+        for rows in (range(oh), range(1, oh - 1)):
+            with at_limits(FEWEST_COLUMNS=1, **sizes):
+                found = columns_of(lay, rows)
+            all_agree([found], [expected_columns(lay, rows)])
+    w = picture(library(), 3, 2, *window.kernel)
+    all_agree([lay.weights(lay.matrix(w))], [w])
 
 
-def shortcuts_are_right() -> None:
-    """The kernels' short cuts are taken where they hold, and nowhere else."""
-    plain = windows.Window((1, 1))
-    others = [
-        plain._replace(**{field: value})
-        for field in ("kernel", "stride", "padding")
-        for value in ((1, 2), (2, 1), (2, 2), (0, 1), (1, 0))
-        if field == "padding" or min(value)
-    ]
-    if not convolution_kernel._is_pointwise(plain):
-        raise Wrong("a 1×1 window that visits every place is pointwise")
-    if any(convolution_kernel._is_pointwise(w) for w in others):
-        raise Wrong("another window is not")
-    for padding in (0, 1, 2):
-        window = windows.Window((3, 3), padding=(padding, padding))
-        if convolution_kernel._turned_window(window) != window._replace(padding=(2 - padding,) * 2):
-            raise Wrong("at stride 1 the input's gradient is a convolution")
+LAYOUTS = [
+    (columns.Picture, (4, 3), windows.Window((1, 1)), 4, 3, 2),
+    (columns.Taps, (4, 3), windows.Window((2, 3), (2, 1), (1, 2), (1, 2)), 4, 3, 2),
+    (columns.SharedRows, (5, 3), windows.Window((3, 2), (1, 1), (1, 1)), 5, 4, 2),
+    (columns.SharedRows, (5, 3), windows.Window((3, 2), (2, 2), (2, 0), (1, 2)), 6, 3, 1),
+    (columns.SharedRows, (3, 2), windows.Window((3, 3), (1, 1), (4, 1)), 9, 2, 128),
+]
+
+
+def columns_in_larger_memory() -> None:
+    """im2col may be given more memory than it needs."""
+    x, window = picture(library(), 2, 3, 3, 1), windows.Window((2, 2))
+    memory = library().zeros(100)
+    found = windows.im2col(library(), x, window, out=memory)
+    all_agree([found], [windows.im2col(library(), x, window)])
+    equal(int((memory != 0).sum()), found.size)
+
+
+def many_outputs_agree() -> None:
+    """The weights' gradient of so many outputs that it is added up the other way round."""
+    rng, window = np.random.default_rng(0), windows.Window((2, 3))
+    x, g = rng.standard_normal((2, 3, 4, 4)), rng.standard_normal((2, 256, 3, 2))
+    found = convolution_kernel.conv2d_weight_grad(library(), *there(x, g), window, 1)
+    seen = np.lib.stride_tricks.sliding_window_view(x, window.kernel, (2, 3))
+    all_agree([found], [np.einsum("ncijuv,noij->ocuv", seen, g)])
+
+
+def windows_are_turned() -> None:
+    """At stride 1 the input's gradient is a convolution, unless its padding were negative."""
+    for stride, padding, dilation, turned in (
+        ((1, 1), (0, 1), (1, 1), (2, 1)),
+        ((1, 1), (2, 0), (1, 2), (0, 4)),
+        ((1, 1), (3, 0), (1, 1), None),
+        ((2, 1), (0, 0), (1, 1), None),
+    ):
+        window = windows.Window((3, 3), stride, padding, dilation)
+        expected = None if turned is None else window._replace(padding=turned)
+        equal(convolution_kernel._turned_window(window), expected)
+
+
+def equal(found: Any, expected: Any) -> None:
+    """Raise unless both are the same."""
+    if found != expected:
+        raise Wrong(f"{found} instead of {expected}")
+
+
+def columns_are_chosen_and_cut() -> None:
+    """What tests/test_columns.py has to say about choosing a layout, and about memory."""
+    for choice in test_columns.CHOICES:
+        test_columns.test_the_layout_that_is_chosen(backend.active(), *choice)
+    test_columns.test_a_block_of_taps_fits_its_bytes_unless_it_has_too_few_columns(backend.active())
+    for stride in (1, 2, 3):
+        test_columns.test_a_block_of_shared_rows_fits_its_bytes(stride)
+    for case in test_columns.ROOMS:
+        test_columns.test_shared_rows_are_laid_once_while_there_is_room(*case)
+    test_columns.test_rows_a_power_of_two_long()
+    test_columns.test_a_picture_is_one_block_of_its_own_memory()
+
+
+# Where the formula leaves a choice, and where a gradient cannot tell.
 
 
 def slopes_at_kinks() -> None:
@@ -693,6 +950,16 @@ def values_agree() -> None:
     agrees(F.conv_transpose2d(mt.tensor(x), mt.tensor(w), None, *options), expected)
     x = np.arange(6.0).reshape(2, 3)
     agrees(F.pad(mt.tensor(x), (1, 2, 0, 1)), ref_shape.pad(x, (1, 2, 0, 1)))
+    index = np.array([[0, 0], [2, 1]])
+    agrees(F.gather(mt.tensor(x), 1, mt.tensor(index)), np.take_along_axis(x, index, 1))
+    x = np.array([[[[0.0, np.nan, 1.0, np.nan, 2.0]]]])
+    found = F.max_pool2d(mt.tensor(x), (1, 5), return_indices=True)
+    agrees(found[0], np.full((1, 1, 1, 1), np.nan))
+    agrees(found[1], np.full((1, 1, 1, 1), 3))
+    x = np.arange(300.0).reshape(1, 1, 1, 300)
+    found = F.max_pool2d(mt.tensor(x), (1, 300), return_indices=True)
+    agrees(found[1], np.full((1, 1, 1, 1), 299))
+    equal(pooling.lowest(np.dtype("int32")), -(2**31))
     x, classes = np.arange(8.0).reshape(4, 2), mt.tensor(np.array([-1, 0, 1, 2]))
     agrees(Pick(classes.data)(mt.tensor(x)), np.array([np.nan, 2, 5, np.nan]))
 
@@ -707,6 +974,38 @@ def nothing_passes() -> None:
         agrees(dx, np.zeros(shape))
         agrees(dw, np.zeros(2))
         agrees(mt.grad((dx * dx).sum(), x)[0], np.zeros(shape))
+    x = mt.tensor(np.zeros((1, 2, 0, 2)), requires_grad=True)
+    w = mt.tensor(np.ones((2, 1, 3, 3)), requires_grad=True)
+    y = F.conv_transpose2d(x, w)
+    dx, dw = mt.grad((y * y + y).sum(), [x, w])
+    agrees(dx, np.zeros((1, 2, 0, 2)))
+    agrees(dw, np.zeros((2, 1, 3, 3)))
+
+
+def running_norm(x: mt.Tensor, *affine: mt.Tensor | None) -> mt.Tensor:
+    """Batch norm in evaluation."""
+    return F.batch_norm(x, constant(2), constant(2).abs() + 1, *affine)
+
+
+def slope_of_cross_entropy(x: mt.Tensor) -> mt.Tensor:
+    """Its gradient, as a training step asks for it: nobody asks for the cotangent's."""
+    return mt.grad(F.cross_entropy(x, mt.tensor(np.array([1, 3, 0]))), x, create_graph=True)[0]
+
+
+MORE_CASES = [  # where not everything is asked for, or given
+    Case("batch_norm, evaluation, in x", lambda x: running_norm(x) ** 2, normal((3, 2, 2))),
+    Case(
+        "batch_norm, evaluation, in w",
+        lambda w: running_norm(constant(3, 2, 2), w, constant(2)),
+        normal((2,)),
+    ),
+    Case(
+        "batch_norm, evaluation, in b",
+        lambda b: running_norm(constant(3, 2, 2), None, b),
+        normal((2,)),
+    ),
+    Case("cross_entropy, its slope", slope_of_cross_entropy, normal((3, 4))),
+]
 
 
 def eighths() -> mt.Tensor:
@@ -766,45 +1065,97 @@ def _can_keep_float32(case: Case) -> bool:
     return True
 
 
-def in_blocks(limit: int, action: Callable[[], Any]) -> Any:
-    """`action` with the convolutions cut into blocks of at most `limit` bytes, or of one row."""
-    before = convolution_kernel.BLOCK_BYTES
-    convolution_kernel.BLOCK_BYTES = limit
-    try:
-        return action()
-    finally:
-        convolution_kernel.BLOCK_BYTES = before
+@contextlib.contextmanager
+def at_limits(**values: int) -> Iterator[None]:
+    """The kernels' limits have these values inside the block."""
+    with contextlib.ExitStack() as stack:
+        for module in kernel_modules():
+            for name in values.keys() & vars(module).keys():
+                stack.enter_context(mock.patch.object(module, name, values[name]))
+        yield
+
+
+@contextlib.contextmanager
+def cut_finely() -> Iterator[None]:
+    """Rows, pieces, channels and products are cut as finely as can be, for two threads."""
+    finely = {"BLOCK_BYTES": 1, "PIECE": 5, "LARGE": 1, "PART": 1, "FEWEST_ROWS": 1}
+    with at_limits(**finely), mock.patch.object(backend, "_threads", 2):
+        yield
+
+
+CUT = ("relu", "max_pool", "avg_pool", "pools", "norms", "batch_norm", "layer_norm", "products")
+ANOTHER_WAY = {  # through the kernels, and how the names of the checks begin that take it
+    "cut finely": (cut_finely, CUT),
+    **{
+        way: (functools.partial(convolving, way), ("conv",))
+        for way in WAYS
+        if way != "taps"  # that is the plain way of anything small
+    },
+}
 
 
 def checks() -> list[Check]:
     """All of them, on the active backend."""
-    part = functools.partial
     found = [Check(f.__name__, f) for f in SINGLE_CHECKS]
-    found += [Check(f"convolutions {o}", part(convolutions_agree, *o)) for o in CONVOLUTIONS]
-    for case in CASES:
-        run, probe = part(first_order, case), part(first_probe, case)
-        found.append(Check(f"{case.name}, 1st order", run, probe))
-        if case.second_order:
-            run, probe = part(second_order, case), part(second_probe, case)
-            found.append(Check(f"{case.name}, 2nd order", run, probe))
-    for check in [c for c in found if c.name.startswith("conv")]:
-        run, probe = (f and part(in_blocks, 1, f) for f in (check.run, check.probe))
-        found.append(Check(f"{check.name}, a row a block", run, probe))
-    for options in CONVOLUTIONS:
-        run = part(in_blocks, 5000, part(convolutions_agree, *options))
-        found.append(Check(f"convolutions {options}, some rows a block", run))
-    found += [Check(f"pools {o}", part(pools_agree, **o)) for o in POOLS]
+    for function, arguments in TABLES.items():
+        for given in arguments:
+            run = functools.partial(function, *given)
+            found.append(Check(f"{function.__name__} {given}", run))
+    cases = [*CASES, *MORE_CASES]
+    for case in cases:
+        found += _checks_of(case)
     found += [
-        Check(f"{case.name}, float32", part(keeps_float32, case))
-        for case in CASES
-        if _can_keep_float32(case)
+        _in_another_way(check, name, context)
+        for name, (context, begins) in ANOTHER_WAY.items()
+        for check in found
+        if check.name.startswith(begins) and not check.name.endswith("1st order")
     ]
+    for case in cases:
+        if _can_keep_float32(case):
+            found.append(Check(f"{case.name}, float32", functools.partial(keeps_float32, case)))
     return found
 
 
+def _checks_of(case: Case) -> Iterator[Check]:
+    orders = {"1st": (first_order, first_probe), "2nd": (second_order, second_probe)}
+    for name, (run, probe) in orders.items():
+        if name == "1st" or case.second_order:
+            both = (functools.partial(function, case) for function in (run, probe))
+            yield Check(f"{case.name}, {name} order", *both)
+
+
+def _in_another_way(check: Check, name: str, context: Callable[[], Any]) -> Check:
+    """The same check; where it has a probe, that the numbers are those of the plain way."""
+    right: list[np.ndarray] = []  # what the probe gives at first, when nothing is broken
+
+    def run() -> None:
+        if check.probe is not None and not right:
+            right.append(numbers(check.probe()))
+        with context():
+            if check.probe is None:
+                check.run()
+            elif not _close(numbers(check.probe()), right[0]):
+                raise Wrong(f"{check.name} gives other numbers: {name}")
+
+    return Check(f"{check.name}, {name}", run)
+
+
+TABLES: dict[Callable[..., None], list[tuple[Any, ...]]] = {
+    convolutions_agree: CONVOLUTIONS,
+    pools_agree: POOLS,
+    norms_agree: NORMS,
+    products_agree: PRODUCTS,
+    layouts_agree: LAYOUTS,
+}
 SINGLE_CHECKS = [
-    blocks_are_right,
-    shortcuts_are_right,
+    columns_are_chosen_and_cut,
+    columns_in_larger_memory,
+    many_outputs_agree,
+    masks_agree,
+    pieces_agree,
+    rounding_is_taken_out,
+    sums_agree,
+    windows_are_turned,
     slopes_at_kinks,
     values_agree,
     nothing_passes,
@@ -826,8 +1177,8 @@ class Suite(NamedTuple):
 
 def recorded() -> Suite:
     """Run every check once, right as the rules are, and record what each calls."""
-    methods, kernels = method_rules(), kernel_functions()
-    by_code = {rule.function.__code__: rule for rule in methods} | kernels
+    methods, kernels, helpers = method_rules(), kernel_functions(), helper_functions()
+    by_code = {rule.function.__code__: rule for rule in methods} | kernels | helpers
     backward = {r.function.__code__ for r in methods if r.name.endswith(".backward")}
     reached: dict[str, list[tuple[float, Check]]] = {}
     in_gradients: set[CodeType] = set()
@@ -841,7 +1192,8 @@ def recorded() -> Suite:
             with quiet():
                 check.run()
                 seconds = time.perf_counter() - start
-                with called:
+                forget()
+                with threads._busy, called:  # no helper takes part of the work, unnoticed
                     if check.probe is None:
                         check.run()
                     else:
@@ -860,7 +1212,7 @@ def recorded() -> Suite:
         or rule.name.removesuffix(".forward") in KEEPS_A_SLOPE | BOTH_WAYS
         or rule.function.__code__ in in_gradients - elsewhere
     ]
-    rules += [rule for code, rule in kernels.items() if code in in_gradients]
+    rules += [*kernels.values(), *helpers.values()]
     ordered = {
         name: [check for _, check in sorted(timed, key=lambda pair: pair[0])]
         for name, timed in reached.items()
@@ -900,20 +1252,25 @@ class _Calls:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings, and NaN in fresh memory, so that what was forgotten is not there by luck."""
-    right = np.empty
-    with np.errstate(all="ignore"), warnings.catch_warnings():
+    """No warnings, and NaN in memory to be filled, so that what was forgotten is not there by luck.
+
+    That memory is what `np.empty` and its like hand out, and the threads' workspaces, which hold
+    what was laid out in them last.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(np.errstate(all="ignore"))
+        stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        np.empty = _empty
-        try:
-            yield
-        finally:
-            np.empty = right
+        for module, name in ((np, "empty"), (np, "empty_like"), (threads, "workspace")):
+            spoiling = functools.partial(_spoilt, getattr(module, name))
+            stack.enter_context(mock.patch.object(module, name, spoiling))
+        yield
 
 
-def _empty(shape: Any, dtype: Any = float, **options: Any) -> np.ndarray:
-    kind = np.dtype(dtype).kind
-    return np.full(shape, np.nan if kind == "f" else 99, dtype, **options)
+def _spoilt(allocate: Callable[..., np.ndarray], *args: Any, **options: Any) -> np.ndarray:
+    memory = allocate(*args, **options)
+    memory[...] = np.nan if memory.dtype.kind == "f" else 99
+    return memory
 
 
 def notice(suite: Suite, mutant: Mutant) -> str:
@@ -955,8 +1312,8 @@ def trial(suite: Suite, rule: Rule, tried: Sequence[Mutant] | None = None) -> Re
         said = notice(suite, mutant)
         if not said:
             said = _notice_on_the_stand_in(suite, mutant)
-        wrong += said.startswith(Wrong.__name__)
-        raised += bool(said) and not said.startswith(Wrong.__name__)
+        wrong += said.startswith(WRONG)
+        raised += bool(said) and not said.startswith(WRONG)
         if not said:
             unnoticed.append(mutant)
     known = [m for m in unnoticed if m.mutated in EQUIVALENT.get(rule.name, {})]
@@ -981,7 +1338,18 @@ DISCARDED = "a branch that where() throws away; any finite number does"
 NUMBER = "a Python number takes the array's dtype"
 FIRST_TWO = "only the first two lengths are read"
 VECDOT = "every NumPy from 2.0 on has vecdot"
-UNREACHED = dict.fromkeys(("if True:", "if i.stop or j.stop:", "if i.stop:", "if j.stop:"), EMPTY)
+ALIKE = "all of them have one shape"
+SHAPED_NEXT = "the next reshape says which axis is which"
+TRUNCATED = "a hundredth more is lost when it is cast to an integer"
+UNREACHED = dict.fromkeys(
+    (
+        "if True:  # if i.stop and j.stop:",
+        "if i.stop or j.stop:",
+        "if i.stop:",
+        "if j.stop:",
+    ),
+    EMPTY,
+)
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "activations.ReLU.backward": {
@@ -1007,24 +1375,28 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "self.save(inside)": CAST_LATER,
     },
     "broadcasting.sum_to": {
-        "if False:": "a sum to its own shape adds nothing up",
+        "if False:  # if t.shape == shape:": "a sum to its own shape adds nothing up",
     },
     "convolution.Conv2d.backward": {
-        "if True:": UNASKED,
+        "if True:  # if need_x and need_w:": UNASKED,
+        "if True:  # if need_w:": UNASKED,
         "if need_x or need_w:": UNASKED,
         "if need_x:": UNASKED,
         "if need_w:": UNASKED,
     },
     "lookup.EmbeddingGrad.backward": {
-        "if False:": "every id differs from None: all rows are kept",
+        "if False:  # if self.padding_idx is None:": "every id differs from None: all rows are kept",  # noqa: E501
         "kept = (self.ids != self.padding_idx)[..., None]": CAST_LATER,
         "return rows * Tensor(kept)": "the comparison of an array is an array of the same library already",  # noqa: E501
+    },
+    "losses.CrossEntropyGrad.backward": {
+        "hot = Tensor(one_hot_places(xp, self.target, x.shape[1]))": CAST_LATER,
     },
     "losses.Pick.forward": {
         "return xp.where(valid, picked, float('nan'))": NUMBER,
     },
     "losses.Pick._one_hot": {
-        "return xp.expand_dims(self.target, 1) == steps": CAST_LATER,
+        "return one_hot_places(xp, self.target, classes)": CAST_LATER,
     },
     "normalisation.BatchNormGrad.backward": {
         "count = x.numel() // x.shape[1]": "without elements the quotient is multiplied with an empty x̂",  # noqa: E501
@@ -1035,50 +1407,151 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "g, x = (g, xp.ascontiguousarray(x))": LAYOUT,
         "g, x = (xp.ascontiguousarray(g), x)": LAYOUT,
     },
+    "kernels.columns.Taps._lay": {
+        "if True:  # if self.xp is not np:": SLOWER,
+        "im2col(np, self.x[part], self.window, rows, self.ow, col[part])": "im2col gives the memory a shape of its own",  # noqa: E501
+    },
+    "kernels.columns.SharedRows.blocks": {
+        "laid = memory.reshape(kw, room, self.x.shape[0], apart)[..., :n]": SHAPED_NEXT,
+        "laid = memory.reshape(room, self.x.shape[0], kw, apart)[..., :n]": SHAPED_NEXT,
+    },
+    "kernels.columns.SharedRows._sizes": dict.fromkeys(
+        [
+            "(deleted) step = min(step, max(1, len(rows)))",
+            "step = step",
+            "step = min(step, max(2, len(rows)))",
+        ],
+        "more than there are do no harm: the room is bounded by them too",
+    ),
+    "kernels.columns.SharedRows._lay": {
+        "above = max(-top, 0)": "a slice ends where the memory does",
+        **dict.fromkeys(
+            [
+                "if True:  # if above > 0:",
+                "if True:  # if inside.stop < len(laid):",
+                "if above >= 0:",
+                "if inside.stop <= len(laid):",
+            ],
+            EMPTY,
+        ),
+    },
+    "kernels.columns.across": {
+        "found.append((places, read, [e for e in edges if e.start <= e.stop]))": EMPTY,
+    },
+    "kernels.convolution.conv2d": {
+        "oh, ow = window.output_size(x.shape[1:4]) if places is None else places": FIRST_TWO,
+    },
     "kernels.convolution.conv2d_input_grad": {
-        "if False:": SLOWER,
+        "turned = _turned_window(window) if _turning_costs_more(xp, g) else None": SLOWER,
+        "turned = _turned_window(window)": SLOWER,
+        "turned = None": SLOWER,
+        "make = xp.zeros": "zeros that are overwritten",
     },
     "kernels.convolution.conv2d_grads": {
-        "if True:": SLOWER,
-        "return (batch_first(dx), _turned_weights(dw, groups))": LAYOUT,
+        "if True:  # if turned is None or _turning_costs_more(xp, g):": SLOWER,
+        "if turned is None:": SLOWER,
     },
-    "kernels.convolution._turned_window": {
-        "if window.stride != (1, 1):": "a negative padding crops, and the way through the turned window is as right",  # noqa: E501
+    "kernels.convolution._gradients": {
+        "if not tall:": SLOWER,
+        "if True:  # if tall:": SLOWER,
+        "if False:  # if tall:": SLOWER,
     },
-    "kernels.convolution._turned_weights": {
-        "turned = w.reshape(groups, outputs // groups, inputs, kw, kh)[..., ::-1, ::-1]": "both axes in reverse order are the elements in reverse order, whatever the two lengths",  # noqa: E501
+    "kernels.convolution._by_group": {
+        "if False:  # if groups == 1:": "one group is the slice of everything",
     },
-    "kernels.convolution._columns": {
-        "if False:": SLOWER,
-        "if _is_pointwise(window) and ow == x.shape[2] and (rows.stop < x.shape[1]):": SLOWER,
-        "return xp.ascontiguousarray(x[:, rows.start:rows.stop])": SLOWER,
-        "return x if rows == x.shape[1] else xp.ascontiguousarray(x[:, rows.start:rows.stop])": SLOWER,  # noqa: E501
-        "return x if len(rows) == x.shape[1] else x[:, rows.start:rows.stop]": LAYOUT,
-    },
-    "kernels.convolution._workspace": {
-        "if True:": OVERWRITTEN,
+    "kernels.convolution._memory": {
+        "if True:  # if xp is not np:": SLOWER,
         "return 1.01 * (xp.empty(shape, dtype=dtype))": OVERWRITTEN,
         "return 0 * (xp.empty(shape, dtype=dtype))": OVERWRITTEN,
-        "return 1.01 * (memory[:n].reshape(shape))": OVERWRITTEN,
-        "return 0 * (memory[:n].reshape(shape))": OVERWRITTEN,
+        "return 1.01 * (threads.workspace(math.prod(shape), dtype).reshape(shape))": OVERWRITTEN,
+        "return 0 * (threads.workspace(math.prod(shape), dtype).reshape(shape))": OVERWRITTEN,
+    },
+    "kernels.elementwise.in_pieces": {
+        "flat = lines(arrays) if xp is np else None": "one piece, of all in one line",
+        "flat = lines(arrays) if xp is np and arrays[0].size >= PIECE else None": "one piece, of all in one line",  # noqa: E501
+        "flat = lines(arrays) if xp is np and arrays[1].size > PIECE else None": ALIKE,
+        "size = arrays[1].size": ALIKE,
+        "pieces = [(a, a + PIECE) for a in range(0, size, PIECE)]": "a slice ends where the array does",  # noqa: E501
+    },
+    "kernels.elementwise.lines": {
+        "first = arrays[1]": "either all have this order or the answer is None",
+    },
+    "kernels.elementwise.masked": {
+        "if True:  # if g.shape != mask.shape:": SLOWER,
+    },
+    "kernels.elementwise.relu": {
+        "if True:  # if x.dtype.kind != 'f':": SLOWER,
     },
     "kernels.indexing.add_at": {
-        "if True:": SLOWER,
+        "if True:  # if any((_is_integer_array(item) for item in where)):": SLOWER,
         "if (_is_integer_array(item) for item in where):": SLOWER,
     },
     "kernels.indexing._is_integer_array": {
         "return hasattr(item, 'dtype')": SLOWER,
     },
-    "kernels.normalisation.channel_rows": {
-        "last = xp.moveaxis(x, 0, -1)": LAYOUT,
+    "kernels.products.product": {
+        "if True:  # if xp is not np:": SLOWER,
+        "if False:  # if piece is not None:": SLOWER,
+    },
+    "kernels.products.transposed_product": {
+        "if True:  # if xp is not np:": SLOWER,
+        "if False:  # if piece is not None:": SLOWER,
+    },
+    "kernels.products._cut": {
+        "return stack.reshape(*stack.shape[:2], piece, -1).swapaxes(1, 2)": "pieces of another length",  # noqa: E501
+    },
+    "kernels.windows.batch_last": {
+        "return xp.ascontiguousarray(last)": "what is contiguous is not copied",
+    },
+    "kernels.windows.reach": dict.fromkeys(
+        [
+            "return Reach(slice(1, 0), slice(0, 0))",
+            "return Reach(slice(0, 0), slice(1, 0))",
+            "return Reach(slice(0, 0), slice(0, 1))",
+        ],
+        EMPTY,
+    ),
+    "kernels.windows.im2col": {
+        **UNREACHED,
     },
     "kernels.normalisation.row_dots": {
-        "if False:": SLOWER,
+        "if False:  # if xp is np and hasattr(np, 'vecdot'):": SLOWER,
         "if xp is np:": VECDOT,
         "if xp is np and np:": VECDOT,
     },
+    "kernels.normalisation.standardise": {
+        "variance, mean, inverse = (xp.empty((len(x), 1), dtype=x.dtype) for _ in range(3))": ALIKE,
+        "mean, inverse, variance = (xp.empty((len(x), 1), dtype=x.dtype) for _ in range(3))": ALIKE,
+    },
+    "kernels.normalisation.standardise_grad": {
+        "sum_g, sum_gx = (xp.empty((len(x), 1), dtype=x.dtype) for _ in range(2))": ALIKE,
+    },
+    "kernels.pooling.max_pool2d": {
+        "taps = xp.empty(shape, dtype='int32')": "only more memory",
+        "taps = xp.empty(shape, dtype='uint8' if len(window.taps()) <= 256 else 'int32')": "the last of 256 is number 255",  # noqa: E501
+        "taps = xp.empty(shape, dtype='uint8' if len(window.taps()) < 257 else 'int32')": "the last of 256 is number 255",  # noqa: E501
+        "taps[...] = 1.01 * (xp.asarray(_first_taps(window, tuple(size), out_size).astype(taps.dtype)))": TRUNCATED,  # noqa: E501
+        "taps[...] = xp.asarray(_first_taps(window, tuple(size), out_size))": "cast as it is written",  # noqa: E501
+        "best, candidate = (y[c, i, j], x[c, rows, columns])": LAYOUT,
+        **dict.fromkeys(
+            [
+                "if False:  # if not (i.stop and j.stop):",
+                "if not (i.stop or j.stop):",
+                "if not i.stop:",
+                "if not j.stop:",
+            ],
+            EMPTY,
+        ),
+    },
+    "kernels.pooling._first_taps": {
+        "first[i, j] = 1.01 * (number)": TRUNCATED,
+        "return 1.01 * (first)": TRUNCATED,
+    },
+    "kernels.pooling.lowest": {
+        "return -float('inf') if dtype.kind == 'f' else np.iinfo(dtype).min": "a Python integer already",  # noqa: E501
+    },
     "kernels.pooling.unpool_max": {
-        "(i, j), (r, c) = _slices(window, size, tap, g.shape[1:4])": FIRST_TWO,
+        "(i, j), (rows, columns) = _slices(window, size, tap, g.shape[1:4])": FIRST_TWO,
         **UNREACHED,
     },
     "kernels.pooling.pick_max": {
@@ -1086,14 +1559,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         **UNREACHED,
     },
     "kernels.pooling.spread_sum": {
-        "(i, j), (r, c) = _slices(window, size, tap, g.shape[1:4])": FIRST_TWO,
-        **UNREACHED,
-    },
-    "kernels.windows.batch_last": {
-        "return xp.moveaxis(x, 0, -1)": LAYOUT,
-    },
-    "kernels.windows.im2col": {
-        "col = xp.empty(shape, dtype=x.dtype)": OVERWRITTEN,
+        "(i, j), (rows, columns) = _slices(window, size, tap, g.shape[1:4])": FIRST_TWO,
         **UNREACHED,
     },
     "kernels.pooling.sum_pool2d": {
@@ -1104,7 +1570,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "kernels.windows._zero_outside": dict.fromkeys(
         [
-            "if True:",
+            "if True:  # if i.start > 0:",
+            "if True:  # if i.stop < block.shape[1]:",
+            "if True:  # if j.start > 0:",
+            "if True:  # if j.stop < block.shape[2]:",
             "if i.start >= 0:",
             "if i.stop <= block.shape[1]:",
             "if j.start >= 0:",
@@ -1124,7 +1593,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="show the mutants, run nothing")
     options = parser.parse_args(arguments)
     if options.list:
-        every = method_rules() + list(kernel_functions().values())
+        every = [*method_rules(), *kernel_functions().values(), *helper_functions().values()]
         for mutant in (m for r in every if options.match in r.name for m in mutants(r)):
             print(f"{mutant.place}  {mutant.rule.name}\n  - {mutant.line}\n  + {mutant.mutated}")
         return 0

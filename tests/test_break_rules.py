@@ -7,11 +7,24 @@ By default each rule is broken a few times: its whole result multiplied by 1.01 
 import break_rules
 import numpy as np
 import pytest
-from break_rules import EQUIVALENT, Rule, main, mutants, notice, recorded, trial
+from break_rules import (
+    EQUIVALENT,
+    NO_FORMULA,
+    NO_GRADIENT,
+    Rule,
+    main,
+    mutants,
+    notice,
+    recorded,
+    trial,
+)
+from reference.checking import WAYS
 
 from minitorch7 import functional as F
 from minitorch7.functional import arithmetic
+from minitorch7.functional.convolution import Conv2d
 from minitorch7.gradcheck.cases import CASES
+from minitorch7.kernels import threads
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +48,45 @@ def test_rules_have_names_of_their_own(suite):
         "products.Einsum._operand_grad",
         "activations.Masked.forward",
         "normalisation.BatchNormGrad.forward",
+        "kernels.columns.Layout.matrix",
+        "kernels.columns.SharedRows.blocks",
         "kernels.convolution.conv2d_grads",
-        "kernels.convolution._turned_weights",
+        "kernels.windows.Window.output_size",
         "kernels.windows.col2im",
         "kernels.indexing.add_at",
     ):
         assert expected in names
+
+
+def test_what_is_left_unbroken_is_there():
+    """No exception outlives what it excepts."""
+    modules = {m.__name__.rpartition(".")[2]: m for m in break_rules.kernel_modules()}
+    functions = {
+        f"{room}.{f.__qualname__}"
+        for room, module in modules.items()
+        for f in break_rules._defined_in(module)
+    }
+    assert NO_GRADIENT.keys() <= functions | modules.keys()
+    rules = {rule.name: rule for rule in break_rules.kernel_functions().values()}
+    for name, statements in NO_FORMULA.items():
+        places = break_rules._places(rules[name].tree())
+        assert statements <= {break_rules._shown(statement) for *_, statement in places}
+
+
+@pytest.mark.parametrize(
+    ("rule", "ways"),
+    [
+        ("kernels.columns.Taps.blocks", ["taps, a block a row"]),
+        ("kernels.columns.SharedRows.blocks", ["shared rows", "shared rows, two threads"]),
+        ("kernels.convolution._gradients", set(WAYS) - {"taps"}),
+        ("kernels.elementwise.lines", ["cut finely"]),
+        ("kernels.normalisation.over_rows", ["cut finely"]),
+        ("kernels.pooling._by_channels", ["cut finely"]),
+    ],
+)
+def test_kernels_are_checked_in_their_other_ways(suite, rule, ways):
+    for way in ways:
+        assert any(check.name.endswith(f"order, {way}") for check in suite.checks[rule])
 
 
 def test_a_scaled_result_of_every_rule_is_noticed(suite):
@@ -90,6 +136,12 @@ def test_mutants_differ_and_leave_the_rule_as_it_was():
     assert all(m.place.startswith("minitorch7/functional/arithmetic.py:") for m in found)
 
 
+def test_a_condition_that_always_holds_is_shown_with_what_it_was():
+    """A function may have several, and one of them being equivalent excuses no other."""
+    lines = {m.mutated for m in mutants(Rule("convolution.Conv2d.backward", Conv2d.backward))}
+    assert {"if True:  # if need_x and need_w:", "if True:  # if need_w:"} <= lines
+
+
 def test_a_broken_rule_is_mended_again(suite):
     rule = next(r for r in suite.rules if r.name == "arithmetic.Mul.backward")
     code = rule.function.__code__
@@ -102,10 +154,14 @@ def test_a_broken_rule_is_mended_again(suite):
 
 
 def test_fresh_memory_holds_nothing_useful():
+    empty, workspace = np.empty, threads.workspace
     with break_rules.quiet():
         assert np.isnan(np.empty((2, 3))).all()
         assert np.empty(3, int).tolist() == [99] * 3
-    assert np.empty is not break_rules._empty
+        assert np.isnan(np.empty_like(np.zeros(2))).all()
+        threads.workspace(4, np.float32)[:] = 1
+        assert np.isnan(threads.workspace(4, np.float32)).all()
+    assert np.empty is empty and threads.workspace is workspace
 
 
 def test_the_command_line(suite, capsys, monkeypatch):

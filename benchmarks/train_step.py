@@ -54,7 +54,7 @@ def compare(
     """The rows of one network at one number of threads: every rival's, in the order of `names`."""
     batch = chosen.batch or start.spec(model).batch
     arguments = {"model": model, "batch": batch, "seed": chosen.seed}
-    pace = rounds.Pace()
+    pace = rounds.Pace(most=60, lead=10)  # as in training, one step comes right after the other
     if chosen.steps:
         pace = rounds.Pace(least=chosen.steps, most=chosen.steps)
     with rounds.crew(names, threads) as workers:
@@ -118,7 +118,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = options.parser(__doc__, options.known("build"))
     parser.add_argument("--models", nargs="+", choices=start.MODELS)
     parser.add_argument(
-        "--steps", type=options.positive, help="timed steps a turn (default: 2 to 10, in a second)"
+        "--steps", type=options.positive, help="timed steps a turn (default: 2 to 60, in a second)"
     )
     parser.add_argument(
         "--batch", type=options.positive, help="default: 128, and 8 for the larger networks"

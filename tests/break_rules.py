@@ -467,6 +467,9 @@ NO_FORMULA = {  # statements of the others that only choose how the work is cut,
         "parts = _gradient_parts(xp, lay, len(x), 1 if weights is None else 2)",
         "tall = weights is None and len(x) >= 256",
     },
+    "kernels.convolution.conv2d_grads": {
+        "alone = xp is not np or g.size * w[0].size < SIDE_BY_SIDE",
+    },
     "kernels.convolution._scatter": {
         "step = rows_at_a_time(xp, len(matrix) * g.itemsize, oh, ow * batch)",
     },
@@ -1450,6 +1453,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "kernels.convolution.conv2d_grads": {
         "if True:  # if turned is None or _turning_costs_more(xp, g):": SLOWER,
         "if turned is None:": SLOWER,
+        "threads.share(gradient, 3, alone)": SLOWER,
+        **dict.fromkeys(
+            ["if not i == 0:", "if i != 0:", "if i == 1:"],
+            "the two are computed in the other order",
+        ),
     },
     "kernels.convolution._gradients": {
         "if not tall:": SLOWER,

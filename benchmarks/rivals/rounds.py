@@ -94,14 +94,14 @@ class Pace(NamedTuple):
     turn_ms: float = 1000.0  # what a turn should not exceed by much ...
     least: int = 2  # ... but no fewer samples than this,
     most: int = 10  # ... and no more than this
+    lead: int = 2  # untimed runs before them, where they are short: caches and threads wake up
 
     def turn(self, run_ms: float) -> dict[str, int]:
         """What to ask for in a turn, given how long one run takes."""
         run_ms = max(run_ms, 1e-3)
         repeats = max(1, math.ceil(self.sample_ms / run_ms))
         samples = int(self.turn_ms / (run_ms * repeats))
-        # untimed runs at the start of a turn: caches and threads wake up
-        lead_in = max(repeats, 2 if run_ms < self.turn_ms / 10 else 1)
+        lead_in = max(repeats, self.lead if run_ms < self.turn_ms / 10 else 1)
         samples = min(max(samples, self.least), self.most)
         return {"lead_in": lead_in, "samples": samples, "repeats": repeats}
 

@@ -19,7 +19,8 @@ What makes it fast on a processor:
 * at stride 1 the input's gradient is itself a convolution, of dy with the weights turned by 180°,
   and the columns of dy that it needs serve the weight's gradient as well: one im2col for both, and
   no adding back;
-* the output's rows are shared among threads (see ``threads.py``).
+* the output's rows are shared among threads (see ``threads.py``), and at larger strides the two
+  gradients are computed side by side.
 
 On CuPy there is one block: fewer, larger launches. `windows.im2col` and `windows.col2im` without
 blocks are the readable form; ``tests/reference/convolution.py`` has the seven loops.
@@ -38,6 +39,7 @@ from .columns import Layout, layout, rows_at_a_time
 from .products import parts_of, product, transposed_product
 from .windows import Window, batch_first, batch_last, col2im
 
+SIDE_BY_SIDE = 5 * 10**6  # multiplications in each gradient, to be computed at the same time
 GRADIENT_BYTES = 16 * 1024 * 1024  # the most that the parts of one weight gradient take together
 
 
@@ -130,10 +132,17 @@ def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -
     turned = _turned_window(window)
     size = x.shape[2:]
     if turned is None or _turning_costs_more(xp, g):
-        return (
-            conv2d_input_grad(xp, g, w, size, window, groups),
-            conv2d_weight_grad(xp, x, g, window, groups),
-        )
+        found: list[Any] = [None, None]
+
+        def gradient(i: int) -> None:
+            if i == 0:
+                found[0] = conv2d_input_grad(xp, g, w, size, window, groups)
+            else:
+                found[1] = conv2d_weight_grad(xp, x, g, window, groups)
+
+        alone = xp is not np or g.size * w[0].size < SIDE_BY_SIDE
+        threads.share(gradient, 2, alone)
+        return found[0], found[1]
     x, g = batch_last(xp, x), batch_last(xp, g)
     dx, dw = xp.empty_like(x), xp.empty(w.shape, dtype=w.dtype)
     for g_g, x_g, w_g, dx_g, dw_g in _by_group(groups, g, x, w, dx, dw):
@@ -187,17 +196,18 @@ def workspace_bytes(
 
     channels, *size = picture
     oh, ow = window.output_size(tuple(size))
-    x, turned = of_no_memory(*picture), _turned_window(window)
-    lay = layout(np, x, window, oh, ow)
-    rooms = [lay.room(_parts(np, lay, outputs)[0])]
-    if turned is not None:
-        lay = layout(np, of_no_memory(outputs, oh, ow), turned, *size)
-        rooms.append(lay.room(_gradient_parts(np, lay, channels, 2)[0]))
-    else:
-        rooms.append(lay.room(_gradient_parts(np, lay, outputs, 1)[0]))
+    x, g = of_no_memory(*picture), of_no_memory(outputs, oh, ow)
+    lay, turned = layout(np, x, window, oh, ow), _turned_window(window)
+    cuts = [(lay, _parts(np, lay, outputs)), (lay, _gradient_parts(np, lay, outputs, 1))]
+    scattered = 0
+    if turned is None or _turning_costs_more(np, batch_first(g)):
         step = rows_at_a_time(np, lay.depth * x.itemsize, oh, ow * batch)
-        rooms.append(min(step, oh) * ow * batch * lay.depth)
-    return max(rooms) * x.itemsize
+        scattered = min(step, oh) * ow * batch * lay.depth
+    else:
+        lay = layout(np, g, turned, *size)
+        cuts.append((lay, _gradient_parts(np, lay, channels, 2)))
+    rooms = [lay.room(part) for lay, parts in cuts for part in parts]
+    return max(scattered, *rooms) * x.itemsize
 
 
 # ---------------------------------------------------------------------------------------- pieces

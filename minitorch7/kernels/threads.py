@@ -36,8 +36,10 @@ _busy = threading.Lock()  # held by the one caller whose work is being shared
 _local = threading.local()
 
 
-def share(work: Callable[[int], None], parts: int) -> None:
+def share(work: Callable[[int], None], parts: int, alone: bool = False) -> None:
     """Run work(0), …, work(parts − 1) on the threads there are, and return when all are done.
+
+    alone  this thread is to do all parts: there is too little work to wake another
 
     The parts must write to different memory. The first error that a part raises is raised here,
     after all have ended. Inside a part, or while another thread shares work, everything runs on the
@@ -46,7 +48,7 @@ def share(work: Callable[[int], None], parts: int) -> None:
     if parts == 1:
         work(0)
         return
-    threads = min(backend.get_num_threads(), parts)
+    threads = 1 if alone else min(backend.get_num_threads(), parts)
     if threads <= 1 or not _busy.acquire(blocking=False):
         for part in range(parts):
             work(part)

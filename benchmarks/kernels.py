@@ -29,7 +29,6 @@ import minitorch7 as mt
 from minitorch7 import optim
 from minitorch7.files import write_atomically
 from minitorch7.kernels import columns, convolution, elementwise, normalisation, pooling, textbook
-from minitorch7.kernels.threads import share
 from minitorch7.kernels.windows import Window, batch_first
 from minitorch7.optim import pieces
 
@@ -60,14 +59,6 @@ def cases() -> Iterator[tuple[str, list[Way]]]:
     for channels, pixels, batch in MAPS:
         yield from maps(channels, pixels, batch)
     yield from optimisers()
-    parts = lambda i: None  # noqa: E731
-    yield (
-        "two empty parts",
-        [
-            ("one after the other", lambda: (parts(0), parts(1))),
-            ("shared", lambda: share(parts, 2)),
-        ],
-    )
 
 
 def convolutions(

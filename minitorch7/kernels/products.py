@@ -9,8 +9,8 @@ stack of them:
     a @ b    = [a @ b₁, a @ b₂, …]               the long side is cut and stays
     a @ bᵀ   = b₁'s product + b₂'s product + …   the long side is summed over
 
-That product took 0.034 ms cut in two, 0.062 ms in one (one core, as part of a convolution of 8
-channels). Where one product has many rows, they are shared among threads.
+Where one product has many rows, they are shared among threads. What this is worth is in the
+convolutions of ``python benchmarks/kernels.py``.
 """
 
 from __future__ import annotations

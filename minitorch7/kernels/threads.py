@@ -1,9 +1,8 @@
 """Work shared among processor threads, and the memory they work in.
 
 NumPy lets go of Python's lock while it copies or multiplies, so threads that spend their time in a
-few large NumPy calls do run side by side. Waking a sleeping thread, and waiting for the lock when
-calls are short, takes a good part of a tenth of a millisecond (``python benchmarks/kernels.py
---match empty``), so only work that takes several times as long is shared.
+few large NumPy calls do run side by side. Waking a sleeping thread takes a while, and so does
+waiting for the lock where calls are short, so only work that takes several times as long is shared.
 
 **The work is cut the same way whatever the number of threads.** A kernel cuts it into parts by the
 shapes alone, and threads only decide who does which part. Every sum is therefore added up in the

@@ -1418,14 +1418,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "laid = memory.reshape(kw, room, self.x.shape[0], apart)[..., :n]": SHAPED_NEXT,
         "laid = memory.reshape(room, self.x.shape[0], kw, apart)[..., :n]": SHAPED_NEXT,
     },
-    "kernels.columns.SharedRows._sizes": dict.fromkeys(
-        [
-            "(deleted) step = min(step, max(1, len(rows)))",
-            "step = step",
-            "step = min(step, max(2, len(rows)))",
-        ],
-        "more than there are do no harm: the room is bounded by them too",
-    ),
     "kernels.columns.SharedRows._lay": {
         "above = max(-top, 0)": "a slice ends where the memory does",
         **dict.fromkeys(

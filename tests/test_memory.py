@@ -153,6 +153,30 @@ def test_a_model_that_looks_at_the_size_of_the_batch():
         mt.predict_memory(net, F.cross_entropy, mt.tensor(x), mt.tensor(y))
 
 
+def test_gradients_that_are_there_already_do_not_count():
+    net = RECIPES["basic"].make()
+    x, y = (mt.tensor(a) for a in digits(16))
+    before = mt.predict_memory(net, F.cross_entropy, x, y)
+    F.cross_entropy(net(x), y).backward()
+    assert mt.predict_memory(net, F.cross_entropy, x, y) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (dict(input=np.zeros((4, 1, 28, 28))), TypeError, "input must be a Tensor"),
+        (dict(target=[1, 2, 3, 4]), TypeError, "target must be a Tensor"),
+        (dict(states=-1), ValueError, "states must be at least 0"),
+        (dict(states="Adam"), TypeError, "states must be an integer"),
+    ],
+)
+def test_bad_arguments(change, error, message):
+    x, y = (mt.tensor(a) for a in digits(4))
+    arguments = {"input": x, "target": y, **change}
+    with pytest.raises(error, match=f"predict_memory: {message}"):
+        mt.predict_memory(classifier(), F.cross_entropy, **arguments)
+
+
 def test_inside_a_profile_it_is_refused():
     x, y = (mt.tensor(a) for a in digits(8))
     with mt.profile(show=False), pytest.raises(RuntimeError, match="outside the with block"):

@@ -164,6 +164,20 @@ def test_a_very_large_workspace_is_not_kept():
     assert np.shares_memory(kept, threads.workspace(n, np.float32))
 
 
+def test_helpers_warn_as_the_caller_would(two):
+    """NumPy sets warnings for each thread alone: a helper must not bring back what was silenced."""
+    meet = threading.Barrier(2, timeout=20)
+    settings = [None, None]
+
+    def work(i):
+        meet.wait()
+        settings[i] = np.geterr()
+
+    with np.errstate(all="ignore"):
+        threads.share(work, 2)
+    assert settings[0] == settings[1] and set(settings[1].values()) == {"ignore"}
+
+
 # --------------------------------------------------------------------- the same bits on any number
 
 

@@ -182,6 +182,15 @@ class Function:
             restored.requires_grad, restored.grad_fn, restored.index = True, self, kept.output
         return restored
 
+    def kept_arrays(self) -> list[Any]:
+        """All arrays that the node holds for its backward: those saved, and those it has as
+        attributes, such as the places of the maxima. Some may be there twice."""
+        saved = getattr(self, "_saved", None) or ()
+        found = [k.value if k.tensor is None else k.tensor.data for k in saved]
+        for value in vars(self).values():
+            found += value if isinstance(value, tuple | list) else [value]
+        return [a for a in found if backend.is_array(a)]
+
     def release(self) -> None:
         """Drop everything but the node's identity, so that the memory can be used again."""
         kept = {name: getattr(self, name) for name in ("output_like", "hooks", "layers")}

@@ -165,7 +165,6 @@ class SharedRows(Layout):
         row = kw * self.x.shape[0] * apart
         row_bytes = row * self.x.itemsize
         step = max(1, (BLOCK_BYTES // row_bytes - kh) // stride + 1)
-        step = min(step, max(1, len(rows)))
         room = max(kh + (step - 1) * stride, ROOM_BYTES // row_bytes)
         return apart, row, step, min(room, kh + (len(rows) - 1) * stride)
 

@@ -22,8 +22,8 @@ What makes it fast on a processor:
 * the output's rows are shared among threads (see ``threads.py``), and at larger strides the two
   gradients are computed side by side.
 
-On CuPy there is one block: fewer, larger launches. `windows.im2col` and `windows.col2im` without
-blocks are the readable form; ``tests/reference/convolution.py`` has the seven loops.
+On CuPy there is one block: fewer, larger launches. The plain forms are in ``textbook.py``, and the
+seven loops in ``tests/reference/convolution.py``.
 """
 
 from __future__ import annotations

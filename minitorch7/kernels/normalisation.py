@@ -31,7 +31,7 @@ def from_channel_rows(rows: Any, shape: tuple[int, ...]) -> Any:
 def row_sums(xp: Any, x: Any) -> Any:
     """Σ x along each row, (R, M) → (R, 1)."""
     if xp is np and x.shape[1] > 64:
-        return (x @ np.ones(x.shape[1], dtype=x.dtype))[:, None]  # 2 to 4 times as fast as np.sum
+        return (x @ np.ones(x.shape[1], dtype=x.dtype))[:, None]  # by BLAS, faster than np.sum
     return xp.sum(x, axis=1, keepdims=True)
 
 
@@ -116,9 +116,8 @@ def scale_rows(xp: Any, x: Any, scale: Any, shift: Any) -> Any:
 def over_rows(xp: Any, work: Callable[[slice], None], x: Any) -> None:
     """Run work(rows) for all rows of x (R, M), `BLOCK_BYTES` at a time, shared among threads.
 
-    Standardising walks over each row seven times, and in memory that the processor's last cache
-    still holds it walks faster. Smaller blocks, for the second-level cache, were slower: two dozen
-    calls a block cost more than they save.
+    Standardising walks over each row six times and its gradient eight, faster in memory that the
+    processor's last cache still holds. Smaller blocks would mean more calls than they save.
     """
     blocks = threads.cut(len(x), -(-x.nbytes // BLOCK_BYTES) if xp is np else 1)
     threads.share(lambda i: work(slice(blocks[i].start, blocks[i].stop)), len(blocks))

@@ -68,6 +68,7 @@ class _Job:
         self.work, self.parts = work, parts
         self.take = itertools.count().__next__
         self.done: queue.SimpleQueue[None] = queue.SimpleQueue()  # one entry a helper's part
+        self.errstate = np.geterr()  # NumPy's warnings are each thread's own: helpers do as told
         self.error: BaseException | None = None
 
     def run(self, helping: bool = False) -> int:
@@ -105,7 +106,8 @@ class _Helper(threading.Thread):
                 job = self.jobs.get(timeout=IDLE_SECONDS)
             except queue.Empty:
                 return
-            job.run(helping=True)
+            with np.errstate(**job.errstate):
+                job.run(helping=True)
             del job  # a sleeping thread must not keep the arrays of its last job alive
 
 

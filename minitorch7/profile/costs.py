@@ -98,10 +98,7 @@ def bytes_kept(node: Function) -> int:
     output, the next layer its input) counts in both, so a sum over operations is no measure of the
     memory in use. A graph also holds the tensors on its edges, which are not counted here.
     """
-    found = [k.value if k.tensor is None else k.tensor.data for k in node._saved or ()]
-    for value in vars(node).values():
-        found += value if isinstance(value, tuple | list) else [value]
-    arrays = {id(a): a for a in found if backend.is_array(a)}
+    arrays = {id(a): a for a in node.kept_arrays()}
     by_owner: dict[int, int] = {}
     sizes: dict[int, int] = {}
     for array in arrays.values():

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .. import backend
 from ..autograd import Function, Tensor, state
+from ..functional._arguments import check_integer, check_tensor
 from ..functional.convolution import Conv2d, Conv2dInputGrad
 from ..kernels.convolution import workspace_bytes
 
@@ -56,6 +57,9 @@ def predict_memory(
 
     ValueError for a batch of fewer than three rows, or of different numbers of rows.
     """
+    check_tensor("predict_memory", "input", input)
+    check_tensor("predict_memory", "target", target)
+    check_integer("predict_memory", "states", states, 0)
     rows = input.shape[0] if input.ndim else 0
     if rows < max(FEW) or target.ndim == 0 or target.shape[0] != rows:
         raise ValueError(
@@ -101,6 +105,10 @@ def _trial(model: Any, loss_func: Any, input: Tensor, target: Tensor) -> _Trial:
     """One step of a copy of the model, watched."""
     trial, before = _Trial(), backend.get_rng_state()
     watched = copy.deepcopy(model)
+    for p in watched.parameters():
+        p.grad = None  # as zero_grad leaves it
+        if p.requires_grad:
+            p.register_hook(trial.finished)
     trial.known(input, target, *watched.parameters(), *watched.buffers())
     state.profile = trial
     try:
@@ -140,6 +148,11 @@ class _Trial:
         if not self.closed:
             self.events.append((f"-{operation}", -size))
 
+    def finished(self, gradient: Tensor) -> None:
+        """A parameter's hook: the walk will copy a gradient that is a view of something else."""
+        if gradient.data.base is not None:
+            self.events.append(("+gradient", gradient.data.nbytes))
+
     # ---- what the library calls, as for a profile
 
     def enter(self, layers: Sequence[Any]) -> None:
@@ -152,12 +165,8 @@ class _Trial:
         """An operation ends: its results are new, and what it keeps for its backward may be."""
         for t in outputs:
             self._note(node.name, t.data)
-        held = [kept.value for kept in vars(node).get("_saved") or ()]
-        for value in vars(node).values():
-            held += value if isinstance(value, tuple | list) else [value]
-        for value in held:
-            if backend.is_array(value):
-                self._note(node.name, value)
+        for array in node.kept_arrays():
+            self._note(node.name, array)
         if isinstance(node, Conv2d | Conv2dInputGrad) and inputs[0].backend == "numpy":
             x, w, groups = inputs[0], inputs[1], node.groups
             size = x.shape[2:] if isinstance(node, Conv2d) else node.size

@@ -147,14 +147,19 @@ def use_from_environment() -> None:
 
 def name_of(array: Any) -> str:
     """``"numpy"`` or ``"cupy"``: the library `array` belongs to. TypeError for anything else."""
+    return name_of_type(type(array))
+
+
+def name_of_type(kind: type) -> str:
+    """The same for the arrays of one type."""
     try:
-        return _name_of_type[type(array)]
+        return _name_of_type[kind]
     except KeyError:
         pass
-    if isinstance(array, np.ndarray):
+    if issubclass(kind, np.ndarray):
         return "numpy"
     raise TypeError(
-        f"backend: {type(array).__module__}.{type(array).__qualname__} is not an array of "
+        f"backend: {kind.__module__}.{kind.__qualname__} is not an array of "
         "NumPy or CuPy; make one with minitorch7.tensor(...)"
     )
 

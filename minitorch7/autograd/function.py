@@ -53,15 +53,18 @@ class Function:
         if profile is not None:
             started = profile.start(inputs)
         recording = state.recording
-        arrays, needs = [], []
+        arrays, needs, kind = [], [], None
         for t in inputs:
             if isinstance(t, Tensor):
-                arrays.append(t.data)
+                array = t.data
+                arrays.append(array)
                 needs.append(recording and t.requires_grad)
+                if type(array) is not kind:
+                    kind = type(array) if kind is None else self._common_kind(kind, array, inputs)
             else:
                 arrays.append(t)
                 needs.append(False)
-        xp = self._library(inputs)
+        xp = self._library(kind)
         self.needs_input_grad = tuple(needs)
         self._to_save: tuple[Any, ...] = ()
         with np.errstate(all="ignore"):  # as on a GPU, NaN and infinity are values, not warnings
@@ -78,16 +81,18 @@ class Function:
             profile.stop(self, inputs, outputs, started)
         return tuple(outputs) if several else outputs[0]
 
-    def _library(self, inputs: Sequence[Any]) -> Any:
-        """The array library of all tensors among the inputs."""
-        tensors = [t.data for t in inputs if isinstance(t, Tensor)]
-        if not tensors:
+    def _library(self, kind: type | None) -> Any:
+        """The array library of the tensors among the inputs, whose arrays are of this type."""
+        if kind is None:
             raise TypeError(f"{self.name}: needs at least one Tensor among its inputs")
-        kind = type(tensors[0])
-        for array in tensors:
-            if type(array) is not kind and backend.name_of(array) != backend.name_of(tensors[0]):
-                raise backend.BackendError(backend.mixed_message(self.name.lower(), tuple(tensors)))
-        return backend.library(backend.name_of(tensors[0]))
+        return backend.library(backend.name_of_type(kind))
+
+    def _common_kind(self, kind: type, array: Any, inputs: Sequence[Any]) -> type:
+        """`kind`, if an array of another type is of the same library nevertheless."""
+        if backend.name_of_type(kind) != backend.name_of(array):
+            tensors = tuple(t.data for t in inputs if isinstance(t, Tensor))
+            raise backend.BackendError(backend.mixed_message(self.name.lower(), tensors))
+        return kind
 
     def _result(self, xp: Any, value: Any) -> Any:
         """One result as an array: NumPy answers with scalars where CuPy gives 0-d arrays."""

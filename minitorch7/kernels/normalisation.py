@@ -7,6 +7,7 @@ one group of one sample's channels.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from . import threads
 from .windows import batch_first, batch_last
 
 BLOCK_BYTES = 4 * 1024 * 1024  # of rows walked over together, and worth another thread
+KEPT_ONES = 32 * 1024  # elements of the longest vector of ones that is kept for the next sum
 
 
 def channel_rows(xp: Any, x: Any) -> Any:
@@ -31,8 +33,15 @@ def from_channel_rows(rows: Any, shape: tuple[int, ...]) -> Any:
 def row_sums(xp: Any, x: Any) -> Any:
     """Σ x along each row, (R, M) → (R, 1)."""
     if xp is np and x.shape[1] > 64:
-        return (x @ np.ones(x.shape[1], dtype=x.dtype))[:, None]  # by BLAS, faster than np.sum
+        count = x.shape[1]
+        ones = _kept_ones(count, x.dtype) if count <= KEPT_ONES else np.ones(count, dtype=x.dtype)
+        return (x @ ones)[:, None]  # by BLAS, faster than np.sum
     return xp.sum(x, axis=1, keepdims=True)
+
+
+@functools.lru_cache(32)
+def _kept_ones(count: int, dtype: Any) -> Any:
+    return np.ones(count, dtype=dtype)
 
 
 def row_dots(xp: Any, a: Any, b: Any) -> Any:
@@ -58,13 +67,14 @@ def standardise(
 
     def rows(r: slice) -> None:
         centred, m = out[r], max(x.shape[1], 1)  # rows of nothing have mean and variance 0
-        mean[r] = row_sums(xp, x[r]) * (1 / m)
-        xp.subtract(x[r], mean[r], out=centred)
+        first = row_sums(xp, x[r]) * (1 / m)
+        xp.subtract(x[r], first, out=centred)
         rest = row_sums(xp, centred) * (1 / m)
-        mean[r] += rest
-        variance[r] = row_dots(xp, centred, centred) * (1 / m) - rest * rest
-        inverse[r] = 1 / xp.sqrt(variance[r] + eps)
-        factor = inverse[r] if scale is None else inverse[r] * scale[r, None]
+        spread = row_dots(xp, centred, centred) * (1 / m) - rest * rest
+        factor = 1 / xp.sqrt(spread + eps)
+        mean[r], variance[r], inverse[r] = first + rest, spread, factor
+        if scale is not None:
+            factor *= scale[r, None]
         centred *= factor
         centred += -rest * factor if shift is None else shift[r, None] - rest * factor
 
@@ -86,16 +96,17 @@ def standardise_grad(xp: Any, g: Any, x: Any, mean: Any, inverse: Any, scale: An
     sum_gx, sum_g = (xp.empty((len(x), 1), dtype=x.dtype) for _ in range(2))
 
     def rows(r: slice) -> None:
-        out, m = dx[r], max(x.shape[1], 1)
+        out, g_r, s, m = dx[r], g[r], inverse[r], max(x.shape[1], 1)
         xp.subtract(x[r], mean[r], out=out)  # σ·x̂, but for what rounding left of the mean:
         rest = row_sums(xp, out) * (1 / m)
-        sum_g[r] = row_sums(xp, g[r])
-        sum_gx[r] = (row_dots(xp, g[r], out) - rest * sum_g[r]) * inverse[r]
-        slope = sum_gx[r] * inverse[r] * (1 / m)
+        total = row_sums(xp, g_r)
+        agreement = (row_dots(xp, g_r, out) - rest * total) * s
+        sum_g[r], sum_gx[r] = total, agreement
+        slope = agreement * s * (1 / m)
         out *= -slope
-        out += g[r]
-        out += rest * slope - sum_g[r] * (1 / m)
-        out *= inverse[r] if scale is None else inverse[r] * scale[r, None]
+        out += g_r
+        out += rest * slope - total * (1 / m)
+        out *= s if scale is None else s * scale[r, None]
 
     over_rows(xp, rows, x)
     return dx, sum_gx, sum_g

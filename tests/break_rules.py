@@ -479,7 +479,10 @@ NO_FORMULA = {  # statements of the others that only choose how the work is cut,
     "kernels.normalisation.over_rows": {
         "blocks = threads.cut(len(x), -(-x.nbytes // BLOCK_BYTES) if xp is np else 1)",
     },
-    "kernels.normalisation.row_sums": {"if xp is np and x.shape[1] > 64:"},
+    "kernels.normalisation.row_sums": {
+        "if xp is np and x.shape[1] > 64:",
+        "ones = _ones if x.shape[1] > KEPT_ONES else _kept_ones",
+    },
     "kernels.pooling._by_channels": {
         "parts = threads.cut(len(x), min(8, 1 + x.size // PART) if xp is np else 1)",
     },
@@ -1525,6 +1528,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "kernels.normalisation.standardise_grad": {
         "sum_g, sum_gx = (xp.empty((len(x), 1), dtype=x.dtype) for _ in range(2))": ALIKE,
+        "sum_gx, sum_g = (xp.empty((len(x), 2), dtype=x.dtype) for _ in range(2))": "the second column holds the same, and nobody reads it",  # noqa: E501
     },
     "kernels.pooling.max_pool2d": {
         "taps = xp.empty(shape, dtype='int32')": "only more memory",

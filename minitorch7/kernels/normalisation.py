@@ -33,15 +33,16 @@ def from_channel_rows(rows: Any, shape: tuple[int, ...]) -> Any:
 def row_sums(xp: Any, x: Any) -> Any:
     """Σ x along each row, (R, M) → (R, 1)."""
     if xp is np and x.shape[1] > 64:
-        count = x.shape[1]
-        ones = _kept_ones(count, x.dtype) if count <= KEPT_ONES else np.ones(count, dtype=x.dtype)
-        return (x @ ones)[:, None]  # by BLAS, faster than np.sum
+        ones = _ones if x.shape[1] > KEPT_ONES else _kept_ones
+        return (x @ ones(x.shape[1], x.dtype))[:, None]  # by BLAS, faster than np.sum
     return xp.sum(x, axis=1, keepdims=True)
 
 
-@functools.lru_cache(32)
-def _kept_ones(count: int, dtype: Any) -> Any:
+def _ones(count: int, dtype: Any) -> Any:
     return np.ones(count, dtype=dtype)
+
+
+_kept_ones = functools.lru_cache(32)(_ones)
 
 
 def row_dots(xp: Any, a: Any, b: Any) -> Any:

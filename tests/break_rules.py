@@ -457,6 +457,7 @@ NO_GRADIENT = {  # kernels, or whole files of them, that are not broken, and why
     "products._piece": PRODUCTS,
     "products._row_parts": PRODUCTS,
     "products.parts_of": PRODUCTS,
+    "resampling.memory_order": "only chooses an order: tests/test_reference_resampling.py",
     "special": "has a value for every float: tests/test_reference_elementwise.py",
     "textbook": "is called by tests only: tests/test_textbook.py",
     "threads": "holds no formula, and waits for ever when broken: tests/test_threads.py",
@@ -485,6 +486,10 @@ NO_FORMULA = {  # statements of the others that only choose how the work is cut,
     },
     "kernels.pooling._by_channels": {
         "parts = threads.cut(len(x), min(8, 1 + x.size // PART) if xp is np else 1)",
+    },
+    "kernels.resampling.turns": {  # see tests/test_reference_resampling.py
+        "rank = np.arange(len(source)) - np.searchsorted(source, source)",
+        "return [np.flatnonzero(rank == r) for r in range(rank.max(initial=-1) + 1)]",
     },
     "kernels.products.product": {
         "piece = _piece(m * k, n, 64)",
@@ -999,6 +1004,13 @@ def slope_of_cross_entropy(x: mt.Tensor) -> mt.Tensor:
 
 
 MORE_CASES = [  # where not everything is asked for, or given
+    # along one axis only: along two, a wrong sign is made good
+    Case("interpolate, rows", lambda x: F.interpolate(x, (5, 4)), normal((1, 2, 3, 4))),
+    Case(
+        "interpolate, batch last",
+        lambda x: F.interpolate(x.permute(3, 0, 1, 2), (5, 4)).permute(1, 2, 3, 0) ** 2,
+        normal((1, 3, 4, 2)),
+    ),
     Case("batch_norm, evaluation, in x", lambda x: running_norm(x) ** 2, normal((3, 2, 2))),
     Case(
         "batch_norm, evaluation, in w",
@@ -1346,6 +1358,7 @@ FIRST_TWO = "only the first two lengths are read"
 VECDOT = "every NumPy from 2.0 on has vecdot"
 ALIKE = "all of them have one shape"
 SHAPED_NEXT = "the next reshape says which axis is which"
+ON_THE_HOST = "an index is on the host already; on a GPU it is not, and the stand-in refuses it"
 TRUNCATED = "a hundredth more is lost when it is cast to an integer"
 UNREACHED = dict.fromkeys(
     (
@@ -1502,6 +1515,13 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "kernels.products._cut": {
         "return stack.reshape(*stack.shape[:2], piece, -1).swapaxes(1, 2)": "pieces of another length",  # noqa: E501
+    },
+    "kernels.resampling.take_along": {
+        "y = xp.take(x.transpose(order), source, axis=order.index(axis))": ON_THE_HOST,
+    },
+    "kernels.resampling.add_along": {
+        "dx[*before, source[places]] += laid[*before, xp.asarray(places)]": ON_THE_HOST,
+        "dx[*before, xp.asarray(source[places])] += laid[*before, places]": ON_THE_HOST,
     },
     "kernels.windows.batch_last": {
         "return xp.ascontiguousarray(last)": "what is contiguous is not copied",

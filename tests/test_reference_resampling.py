@@ -1,6 +1,7 @@
 """Pixel shuffles and interpolation against the loops of ``reference/resampling.py``."""
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import resampling as ref
@@ -9,6 +10,7 @@ from reference.checking import agree, examples, normal, rngs
 
 import minitorch7 as mt
 from minitorch7 import functional as F
+from minitorch7.kernels.resampling import turns
 
 batches = st.tuples(st.integers(0, 2), st.integers(1, 2))
 lengths = st.integers(1, 6)
@@ -74,3 +76,22 @@ def test_nearest_at_every_pair_of_lengths(backend):
         for m in range(1, 34):
             got = F.interpolate(x, (1, m)).numpy().ravel()
             assert got.tolist() == [i * n // m for i in range(m)], f"from {n} to {m}"
+
+
+@given(st.lists(st.integers(0, 9), max_size=30).map(sorted))
+def test_turns_name_every_place_once_and_no_source_twice(source: list[int]) -> None:
+    found = turns(np.array(source, np.int64))
+    assert sorted(int(i) for turn in found for i in turn) == list(range(len(source)))
+    for turn in found:
+        assert len({source[i] for i in turn}) == len(turn) > 0
+    assert len(found) == max((source.count(s) for s in source), default=0)
+
+
+@pytest.mark.parametrize("out", [3, 5, 8])
+def test_nearest_keeps_the_order_in_memory(out: int) -> None:
+    laid = np.ascontiguousarray(np.random.default_rng(0).normal(size=(2, 5, 4, 3)))  # C, H, W, N
+    x = mt.tensor(laid).permute(3, 0, 1, 2).requires_grad_()
+    y = F.interpolate(x, size=(out, 4))
+    assert y.data.transpose(1, 2, 3, 0).flags.c_contiguous
+    (dx,) = mt.grad((y * y).sum(), x)
+    assert dx.data.transpose(1, 2, 3, 0).flags.c_contiguous

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
-from ..autograd import Tensor
+from ..autograd import Function, Tensor
+from ..kernels import resampling as kernel
 from ._arguments import check_float, check_tensor
-from .lookup import IndexSelect
 from .products import along_axis
 
 
@@ -53,6 +52,33 @@ def _factor(function: str, factor: int) -> int:
     return factor
 
 
+class Nearest(Function):
+    """y[…, i, …] = x[…, source[i], …] along an axis;  dx = NearestGrad of dy"""
+
+    def __init__(self, axis: int, source: np.ndarray) -> None:
+        self.axis, self.source = axis, source
+
+    def forward(self, xp, x):
+        self.length = x.shape[self.axis]
+        return kernel.take_along(xp, x, self.source, self.axis)
+
+    def backward(self, grad):
+        return NearestGrad(self.axis, self.source, self.length)(grad)
+
+
+class NearestGrad(Function):
+    """dx[…, s, …] = Σ dy[…, i, …] over all i with source[i] = s;  its gradient is Nearest"""
+
+    def __init__(self, axis: int, source: np.ndarray, length: int) -> None:
+        self.axis, self.source, self.length = axis, source, length
+
+    def forward(self, xp, g):
+        return kernel.add_along(xp, g, self.source, self.axis, self.length)
+
+    def backward(self, grad):
+        return Nearest(self.axis, self.source)(grad)
+
+
 def interpolate(
     input: Tensor,
     size: Any = None,
@@ -81,8 +107,9 @@ def interpolate(
     for axis, out, step in zip((2, 3), sizes, steps, strict=True):
         n = x.shape[axis]
         if mode == "nearest":
-            source = _nearest_places(n, out, None if scale_factor is None else step)
-            x = IndexSelect(axis, backend.library(x.backend).asarray(source))(x)
+            if (out, step) != (n, 1):
+                source = _nearest_places(n, out, None if scale_factor is None else step)
+                x = Nearest(axis, source)(x)
         else:
             x = along_axis(x, _bilinear_matrix(n, out, step, bool(align_corners)), axis)
     return x

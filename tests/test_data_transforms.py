@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minitorch7.data import DataError, ImageList, Pad, RandomCrop, Transform, rand_pad
-from minitorch7.data.transforms import vary
+from minitorch7.data.transforms import PAD_MODES, vary, vary_both
 
 
 def batch(n=6, c=2, h=9, w=7, dtype=np.uint8):
@@ -112,3 +112,39 @@ def test_a_transform_that_changes_the_dtype_is_named():
 
     with pytest.raises(DataError, match=r"Halve\(\) made a batch of float64 and shape \(6, 2"):
         vary(batch(), [Halve()], np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflection", "border"])
+def test_pad_and_crop_move_masks_with_pictures(mode):
+    masks = batch(c=1)
+    tfms = rand_pad(2, 7, mode)
+    x, y = vary_both(255 - masks, masks, tfms, np.random.default_rng(0), mask=True)
+    padded = np.pad(masks, [(0, 0), (0, 0), (2, 2), (2, 2)], mode=PAD_MODES[mode])
+    rows, columns = tfms[1].draw(np.random.default_rng(0), 6, padded.shape[1:])
+    for i in range(6):
+        expected = padded[i, :, rows[i] : rows[i] + 7, columns[i] : columns[i] + 7]
+        np.testing.assert_array_equal(y[i], expected)
+    if mode != "zeros":  # zeros are put around the picture and around its opposite
+        np.testing.assert_array_equal(x, 255 - y)
+
+
+def test_runs_are_neighbours_of_one_family():
+    class Add(Transform):
+        def __init__(self, amount, family):
+            self.amount, self.family, self.calls = amount, family, 0
+
+        def draw(self, rng, n, shape):
+            return self.amount
+
+        @staticmethod
+        def compose(first, second):
+            return first + second
+
+        def apply(self, batch, params):
+            self.calls += 1
+            return batch + np.uint8(params)
+
+    tfms = [Add(1, "a"), Add(2, "a"), Add(3, None), Add(4, None), Add(5, "b"), Add(6, "a")]
+    y = vary(np.zeros((1, 1, 2, 2), np.uint8), tfms, np.random.default_rng(0))
+    assert (y == 21).all()
+    assert [t.calls for t in tfms] == [1, 0, 1, 1, 1, 1]

@@ -24,6 +24,7 @@ from .activations import (
     leaky_relu,
     relu,
     sigmoid,
+    sigmoid_range,
     softplus,
     tanh,
 )

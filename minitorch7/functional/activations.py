@@ -8,7 +8,7 @@ from .. import backend
 from ..autograd import Function, Tensor
 from ..kernels import elementwise as kernel
 from ..kernels.special import erf as erf_kernel
-from ._arguments import as_float, check_tensor
+from ._arguments import as_float, check_tensor, is_number
 from .arithmetic import exp
 from .comparison import where
 
@@ -181,6 +181,20 @@ def tanh(input: Tensor) -> Tensor:
 def sigmoid(input: Tensor) -> Tensor:
     """1/(1 + e^−input)."""
     return Sigmoid()(as_float("sigmoid", input))
+
+
+def sigmoid_range(input: Tensor, low: float, high: float) -> Tensor:
+    """low + (high − low)·σ(input). TypeError, ValueError unless low < high are two numbers."""
+    check_range("sigmoid_range", low, high)
+    return sigmoid(input) * (high - low) + low
+
+
+def check_range(function: str, low: float, high: float) -> None:
+    """TypeError, ValueError unless low < high are two numbers."""
+    if not (is_number(low) and is_number(high)):
+        raise TypeError(f"{function}: low and high must be numbers, got {low!r} and {high!r}")
+    if not low < high:
+        raise ValueError(f"{function}: low must be below high, got {low} and {high}")
 
 
 def erf(input: Tensor) -> Tensor:

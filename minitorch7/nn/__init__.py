@@ -10,11 +10,13 @@ from .activation import (
     LogSoftmax,
     ReLU,
     Sigmoid,
+    SigmoidRange,
     Softmax,
     Softplus,
     Tanh,
 )
-from .blocks import NormType, conv_layer, res_block
+from .attention import SelfAttention
+from .blocks import NormType, batchnorm_2d, conv_layer, res_block
 from .containers import Flatten, Lambda, MergeLayer, ModuleList, Sequential, SequentialEx
 from .convolution import Conv1d, Conv2d, ConvTranspose2d, Fold, Unfold
 from .linear import Embedding, Identity, Linear
@@ -23,13 +25,22 @@ from .module import Module, Parameter, evaluating
 from .normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
 from .pooling import (
     AdaptiveAvgPool2d,
+    AdaptiveConcatPool2d,
     AdaptiveMaxPool2d,
     AvgPool2d,
     MaxPool2d,
     PixelShuffle,
     PixelUnshuffle,
+    PoolFlatten,
     ReflectionPad2d,
     ReplicationPad2d,
     Upsample,
     ZeroPad2d,
 )
+from .reparametrise import (
+    remove_spectral_norm,
+    remove_weight_norm,
+    spectral_norm,
+    weight_norm,
+)
+from .upsampling import PixelShuffle_ICNR

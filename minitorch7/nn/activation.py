@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import functional as F
 from ..autograd import Tensor
+from ..functional.activations import check_range
 from .module import Module
 
 
@@ -84,6 +85,20 @@ class Sigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
+
+
+class SigmoidRange(Module):
+    """low + (high − low)·σ(x): outputs between two bounds."""
+
+    def __init__(self, low: float, high: float) -> None:
+        check_range("SigmoidRange", low, high)
+        self.low, self.high = low, high
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sigmoid_range(input, self.low, self.high)
+
+    def extra_repr(self) -> str:
+        return f"low={self.low}, high={self.high}"
 
 
 class Softmax(Module):

@@ -8,11 +8,12 @@ keeps its size from layer to layer. Numbers come from the host's stream: see `ma
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from .. import backend
 from ..autograd import Tensor
-from ..functional._arguments import check_tensor
+from ..functional._arguments import check_integer, check_tensor
 
 
 def calculate_fan(tensor: Tensor) -> tuple[int, int]:
@@ -113,6 +114,26 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """U(−b, b) with b = gain·√(6/(fan_in + fan_out)) (Glorot & Bengio 2010)."""
     bound = gain * math.sqrt(6 / sum(calculate_fan(tensor)))
     return uniform_(tensor, -bound, bound)
+
+
+def icnr_(
+    weight: Tensor, scale: int = 2, init: Callable[[Tensor], Any] = kaiming_normal_
+) -> Tensor:
+    """Fill (nf·s², ni, *kernel) with s² copies of each kernel of an (nf, ni, *kernel) from `init`.
+
+    After `pixel_shuffle` each s×s block of the picture is then one colour: it starts as
+    nearest-neighbour upsampling, where a random start is a checkerboard (Aitken et al. 2017,
+    arXiv 1707.02937). ValueError where the outputs are not divisible by s².
+    """
+    xp = _library("icnr_", weight)
+    copies = check_integer("icnr_", "scale", scale, 1) ** 2
+    if weight.ndim < 2 or weight.shape[0] % copies:
+        raise ValueError(
+            f"icnr_: the outputs of weight {weight.shape} must be divisible by scale² = {copies}"
+        )
+    kernel = Tensor(xp.zeros((weight.shape[0] // copies, *weight.shape[1:]), dtype=weight.dtype))
+    init(kernel)
+    return _fill(weight, xp.repeat(kernel.data, copies, axis=0))
 
 
 def default_(weight: Tensor, bias: Tensor | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import functional as F
 from ..autograd import Tensor
+from .containers import Flatten, Sequential
 from .module import Module
 
 
@@ -93,6 +94,21 @@ class AdaptiveMaxPool2d(AdaptiveAvgPool2d):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_max_pool2d(input, self.output_size)
+
+
+class AdaptiveConcatPool2d(Module):
+    """Maxima, then means, over a grid of cells: (N, C, H, W) → (N, 2C, sz, sz)."""
+
+    def __init__(self, sz: Any = 1) -> None:
+        self.ap, self.mp = AdaptiveAvgPool2d(sz), AdaptiveMaxPool2d(sz)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.cat([self.mp(input), self.ap(input)], dim=1)
+
+
+def PoolFlatten() -> Sequential:
+    """The mean of each channel: (N, C, H, W) → (N, C)."""
+    return Sequential(AdaptiveAvgPool2d(1), Flatten())
 
 
 class _Pad2d(Module):

@@ -14,11 +14,11 @@ sys.path.append(str(BENCHMARKS))
 import rivals  # noqa: E402
 import train_step  # noqa: E402
 from models import RECIPES  # noqa: E402
-from rivals import grid, jobs, large, networks, rounds, start  # noqa: E402
+from rivals import grid, jobs, large, networks, options, rounds, start  # noqa: E402
 
 COMPARED = [("pytorch", "basic"), ("pytorch", "refactored"), ("pytorch", "resnet")]
 COMPARED += [("pytorch", "resnet34"), ("pytorch", "unet"), ("pytorch", "residual-c4-d2-p8")]
-COMPARED += [("dezero", "basic"), ("dezero", "resnet")]
+COMPARED += [("pytorch", "camvid_unet"), ("dezero", "basic"), ("dezero", "resnet")]
 COMPARED += [("jax_jit", "basic"), ("jax_jit", "residual-c4-d2-p8")]
 OPERATIONS = {  # one of each kind, with two pictures
     case.kind: case._replace(x=(2, *case.x[1:])) for case in grid.CASES.values()
@@ -44,6 +44,18 @@ def test_plan_is_the_larger_network(model):
     assert [p.shape for p in net.parameters()] == planned
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
     assert [len(mean) for mean, _ in start.running(model, 0)] == [m.num_features for m in norms]
+
+
+@pytest.mark.parametrize("rival", ["minitorch7", "pytorch"])
+def test_plan_is_fastais_unet(rival):
+    if rivals.load(rival).available():
+        pytest.skip(rivals.load(rival).available())
+    net = rivals.load(rival).camvid_unet()
+    planned = [shape for layer in large.layers(start.CAMVID_UNET) for shape in layer.shapes()]
+    assert [tuple(p.shape) for p in net.parameters()] == planned
+    assert sum(int(np.prod(shape)) for shape in planned) == 31_024_858
+    x, target = start.batch_of(start.CAMVID_UNET, 2, seed=0)
+    assert (x.shape, target.shape) == ((2, 3, 96, 128), (2, 96, 128))
 
 
 def test_plans_have_the_known_numbers_of_parameters():
@@ -85,6 +97,7 @@ def ready(rival: str, request, monkeypatch) -> None:
 def small_pictures(monkeypatch):
     """The larger networks on few pixels and with few channels, but with all their layers."""
     sizes = {name: start.SPECS[name]._replace(pixels=32) for name in start.LARGE}
+    sizes[start.CAMVID_UNET] = start.SPECS[start.CAMVID_UNET]._replace(pixels=32, wide=48)
     monkeypatch.setattr(start, "SPECS", {**start.SPECS, **sizes})
     stages = [(nf // 8, blocks) for nf, blocks in large.STAGES]
     levels = tuple(nf // 8 for nf in large.LEVELS)
@@ -160,6 +173,10 @@ def test_every_rival_says_whether_it_can_run():
 def test_who_takes_part():
     assert rivals.takes_part("dezero", "build", "resnet")
     assert not rivals.takes_part("dezero", "build", "unet")
+    assert not rivals.takes_part("dezero", "build", start.CAMVID_UNET)
+    assert rivals.takes_part("pytorch_compile", "build", start.CAMVID_UNET)
+    assert options.known("build_segmenter") == ["minitorch7", "pytorch"]
     assert not rivals.takes_part("dezero", "build_operation")
     assert rivals.takes_part("jax_jit", "build", large.FAMILY)
+    assert not rivals.takes_part("jax_jit", "build", start.CAMVID_UNET)
     assert not rivals.takes_part("jax_jit", "build_loader")

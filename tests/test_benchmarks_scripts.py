@@ -20,7 +20,7 @@ import scaling  # noqa: E402
 from rivals import machine, pictures  # noqa: E402
 
 SCRIPTS = ("all", "train_step", "inference", "operations", "scaling", "pipeline")
-SCRIPTS += ("import_time", "mnist_accuracy")
+SCRIPTS += ("import_time", "mnist_accuracy", "camvid_accuracy")
 TASTES = {  # what makes a quick run quicker still
     "train_step": ["--models", "basic"],
     "inference": ["--models", "basic", "--batches", "2"],
@@ -65,6 +65,34 @@ def test_quick_run(script, rival, tmp_path):
     assert out.with_suffix(".png").read_bytes().startswith(PNG)
     assert sorted(p.name for p in out.parent.iterdir()) == ["rows.json", "rows.png"]
     assert "| minitorch7" in done.stdout
+
+
+def test_quick_segmentation(real_data, tmp_path):
+    """Both libraries start from one loss; what is measured is kept, and a table is made of it."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    if not (real_data / "camvid").is_dir():
+        pytest.skip("no CamVid in the folder with the real data")
+    out = tmp_path / "new" / "rows.json"
+    flags = ["--threads", 1, "--data", real_data, "--out", out]
+    done = run("camvid_accuracy", "--quick", *flags)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = json.loads(out.read_text())["rows"]
+    assert (ours["rival"], theirs["rival"]) == ("minitorch7", "pytorch")
+    assert ours["first_loss"] == pytest.approx(theirs["first_loss"], abs=1e-4)
+    assert all(len(r["accuracy"]) == len(r["seconds"]) == 2 for r in (ours, theirs))
+    assert str(tmp_path) not in out.read_text() and str(real_data) not in out.read_text()
+    assert out.with_suffix(".png").read_bytes().startswith(PNG)
+    again = run("camvid_accuracy", "--quick", "--table", *flags)
+    assert again.stdout == done.stdout and "| PyTorch eager | 1 |" in again.stdout
+
+
+def test_without_camvid_nothing_is_trained(tmp_path, monkeypatch):
+    monkeypatch.delenv("MINITORCH7_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = run("camvid_accuracy", "--out", tmp_path / "rows.json", "--data", tmp_path)
+    assert done.returncode == 0 and "skipped: camvid: not found" in done.stderr
+    assert not list(tmp_path.glob("rows*"))
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -12,13 +12,14 @@ from minitorch7.data import DataNotFound, ImageList, fetch_mnist, find_mnist, mn
 from minitorch7.data.idx import missing_idx_files
 
 fetch = sys.modules["minitorch7.data.fetch"]
+places = sys.modules["minitorch7.data.places"]
 
 
 @pytest.fixture(autouse=True)
 def nothing_else(tmp_path, monkeypatch):
     """No data in the environment, an empty cache, and no network."""
     monkeypatch.delenv("MINITORCH7_DATA", raising=False)
-    monkeypatch.setattr(fetch, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(places, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(fetch, "MIRRORS", ("http://127.0.0.1:9/mnist/",))  # nobody listens there
 
 

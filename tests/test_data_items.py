@@ -110,8 +110,11 @@ def test_pictures_of_two_sizes(tmp_path, cache_bytes):
     data = sets.transform(size=(5, 4)).databunch(bs=3)
     assert data.one_batch()[0].shape == (3, 1, 5, 4)
     assert sets.train.x.pixels is sets.valid.x.pixels
-    with pytest.raises(DataError, match=r"size must be a pair \(height, width\).* got 28"):
-        sets.transform(size=28)
+    for wrong in (0, (5, -1), (5,), "28", True, 2.5):
+        with pytest.raises(DataError, match=r"size must be a pair \(height, width\) or one number"):
+            sets.transform(size=wrong)
+    with pytest.raises(DataError, match=r"resize_method must be .*SQUISH, got 'pad'"):
+        sets.transform(size=28, resize_method="pad")
 
 
 def test_pictures_are_cached_only_if_they_fit(tmp_path):
@@ -124,8 +127,9 @@ def test_pictures_are_cached_only_if_they_fit(tmp_path):
     for file in tmp_path.iterdir():
         file.unlink()
     assert kept[2].shape == (3, 5, 4)
-    with pytest.raises(DataError, match="is not there"):
-        again[2]
+    with pytest.raises(DataError, match="is not there"):  # one of the three, whichever came last
+        again.gather(np.arange(3))
+    assert again.pixels._used == 2 * 3 * 4 * 5
 
 
 def test_wrong_arrays():

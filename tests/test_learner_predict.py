@@ -161,8 +161,8 @@ def test_show_results_of_images_and_masks():
     figure = image_learner(1).show_results(rows=2)
     assert titles_of(figure) == ["Input", "Prediction", "Target", "", "", ""]
     figure = image_learner(3).show_results(rows=2)
-    assert titles_of(figure) == ["Target", "Prediction", "", ""]
-    assert [len(ax.images) for ax in figure.axes] == [2] * 4
+    assert titles_of(figure) == ["Image", "Target", "Prediction", "", "", ""]
+    assert [len(ax.images) for ax in figure.axes] == [1, 2, 2] * 2
 
 
 def test_pred_batch_reconstructs_images():

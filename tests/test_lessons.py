@@ -78,6 +78,56 @@ def test_a_second_run_loads_what_the_first_trained(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+UPSAMPLING = "1_places 2_copy_and_mix 3_zeros 4_overlaps 5_new_layers 6_patterns 7_race".split()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_05_upsampling(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    text = run("05_upsampling.py", out, "--quick", backend=backend)
+    assert "align_corners=False: [1.   1.25 1.75 2.25 2.75 3.25 3.75 4.  ]" in text
+    gaps = re.findall(r"differs? by (\S+)", text.replace("but for the edge, by", "differs by"))
+    assert len(gaps) == 6 and all(float(gap.rstrip(";")) < 1e-5 for gap in gaps)
+    sizes = re.findall(r"(\d+) \(rule: (\d+)\)", text)
+    assert len(sizes) == 8 and all(size == rule for size, rule in sizes)
+    assert "kernel 3: a 2 × 2 block in the middle gets [[4, 2], [2, 1]]" in text
+    assert "kernel 4: a 2 × 2 block in the middle gets [[4, 4], [4, 4]]" in text
+    assert "equals the counts for 3: True" in text
+    norms = re.findall(r"^(None|NormType\.\w+) +(\S+) +(\S+)$", text, re.M)
+    assert len(norms) == 5 and all(float(r) > 0.5 and i == "0.000" for _, r, i in norms)
+    assert float(re.search(r"norm first, ICNR second: (\S+)", text)[1]) > 0.5
+    rows = re.findall(r"^(\S.{16})((?: +[\d.]+){8})$", text, re.M)
+    race = {name.strip(): [float(x) for x in found.split()] for name, found in rows}
+    assert len(race) == 7  # digits: first, mean, last; walls: the same; error; cost
+    assert race["shuffle, random"][0] > 2 > 0.5 > race["shuffle, ICNR"][0]
+    assert race["shuffle, random"][3] > 2 and race["shuffle, ICNR"][3] == 0
+    for name in ("ICNR and blur", "nearest + conv", "bilinear + conv"):
+        assert race[name][3:6] == [0, 0, 0]
+    for name in ("transposed 3 × 3", "transposed 4 × 4", "shuffle, random", "shuffle, ICNR"):
+        assert race[name][5] > 0.5
+    assert all((out / f"{name}.png").stat().st_size > 2_000 for name in UPSAMPLING)
+
+
+STREETS = ("1_batch 2_moves 3_the_u 4_lr_find 5_losses 6_accuracy 7_predictions 8_iou").split()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_06_unet_camvid(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    text = run("06_unet_camvid.py", out, "--quick", backend=backend)
+    assert "CamVid was neither found nor fetched: drawn streets instead." in text
+    assert "Total params:  41133018" in text and "152 rows" in text
+    assert "Total trainable params:  19865370" in text
+    assert "cross connections after children [2, 4, 5, 6]" in text
+    assert "shuffled: (1, 256, 46, 60)  across: (1, 128, 45, 60)" in text
+    assert "3 layer groups" in text
+    losses = re.findall(r"^\d +([\d.]+) +([\d.]+)", text, re.M)
+    assert len(losses) == 2 and float(losses[1][1]) < 2.2
+    always = float(re.search(r"always the same answer: ([\d.]+)", text)[1])
+    assert float(re.search(r"U-Net: accuracy ([\d.]+)", text)[1]) > always
+    assert all((out / f"{name}.png").stat().st_size > 5_000 for name in STREETS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -204,3 +204,38 @@ def test_a_failed_save_leaves_the_old_picture(tmp_path, monkeypatch):
         plot.save(figure, path)
     monkeypatch.undo()
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+# --------------------------------------------------------------------------------- masks of classes
+
+
+def test_named_classes_share_all_colours_and_have_a_legend():
+    import matplotlib
+
+    names = [f"class {k}" for k in range(12)]
+    masks = [np.full((6, 4), 11), np.full((1, 6, 4), 5)]
+    figure = plot.image_grid(PICTURES[:2], masks=masks, classes=names)
+    legend = figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == names
+    colors = matplotlib.colormaps["tab20"]
+    for ax, code in zip(figure.axes, (11, 5), strict=True):
+        overlay = ax.get_images()[1]
+        assert overlay.get_clim() == (0, 11) and overlay.get_alpha() == 0.5
+        shown = overlay.cmap(overlay.norm(code))
+        assert shown == colors(code / 11) == (*legend.get_patches()[code].get_facecolor()[:3], 1)
+
+
+def test_segmentation_grid_has_image_target_and_prediction_in_a_row():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, (2, 1, 6, 4))
+    scores = rng.normal(0, 1, (2, 3, 6, 4))
+    figure = plot.segmentation_grid(PICTURES[:2], truth, scores, ["a", "b", "c"])
+    assert [ax.get_title() for ax in figure.axes] == ["Image", "Target", "Prediction", "", "", ""]
+    overlays = [[np.asarray(im.get_array()) for im in ax.get_images()[1:]] for ax in figure.axes]
+    assert [len(found) for found in overlays] == [0, 1, 1] * 2
+    for i in range(2):
+        np.testing.assert_array_equal(overlays[3 * i + 1][0], truth[i, 0])
+        np.testing.assert_array_equal(overlays[3 * i + 2][0], scores[i].argmax(0))
+    assert len(plot.segmentation_grid(PICTURES[:2], truth).axes) == 4
+    with pytest.raises(ValueError, match="segmentation_grid: 2 images but 1 truth"):
+        plot.segmentation_grid(PICTURES[:2], truth[:1])

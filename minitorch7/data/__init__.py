@@ -10,44 +10,73 @@
     )
 
 Read in the order of the chain: `items`, `splits`, `labels`, `transforms`, `bunch`, `loader`,
-`normalize`. Under them: `pixels` and `folders` (images on disk), `idx` (MNIST's format), `prefetch`
-(batches ahead of time). Beside them: `fetch` (finding MNIST), `drawn` (digits without it).
+`normalize`. Labels are `categories`, or masks: `segmentation`. Transforms move pixels (`geometry`,
+`resample`) or light them (`lighting`); `augment` has the lesson's set. Under them: `pixels`,
+`decode` and `folders` (images on disk), `sizes`, `idx` (MNIST's format), `prefetch` (batches ahead
+of time). Beside them: `fetch` and `camvid` (finding MNIST and CamVid), `drawn` and `drawn_streets`
+(digits and streets without them).
 """
 
+from .augment import get_transforms
 from .bunch import DataBunch
+from .camvid import CAMVID_CODES, VOID, SegmentationSource, camvid, find_camvid, read_camvid
+from .categories import Category, CategoryList
 from .drawn import drawn_digits
+from .drawn_streets import drawn_streets
 from .errors import DataError, DataNotFound
 from .fetch import fetch_mnist, find_mnist, mnist
 from .folders import write_png_folder
+from .geometry import Dihedral, FlipLR, RandZoom, Rotate, SymmetricWarp
 from .items import ImageList
-from .labels import Category, CategoryList, LabelList, LabelLists
+from .labels import LabelList, LabelLists
+from .lighting import Brightness, Contrast
 from .loader import DataLoader
 from .normalize import Stats, cifar_stats, imagenet_stats, mnist_stats
+from .segmentation import SegmentationItemList, SegmentationLabelList
+from .sizes import ResizeMethod
 from .splits import ItemLists
 from .transforms import Pad, RandomCrop, Transform, rand_pad
 
 __all__ = [
+    "Brightness",
+    "CAMVID_CODES",
     "Category",
     "CategoryList",
+    "Contrast",
     "DataBunch",
     "DataError",
     "DataLoader",
     "DataNotFound",
+    "Dihedral",
+    "FlipLR",
     "ImageList",
     "ItemLists",
     "LabelList",
     "LabelLists",
     "Pad",
+    "RandZoom",
     "RandomCrop",
+    "ResizeMethod",
+    "Rotate",
+    "SegmentationItemList",
+    "SegmentationLabelList",
+    "SegmentationSource",
     "Stats",
+    "SymmetricWarp",
     "Transform",
+    "VOID",
+    "camvid",
     "cifar_stats",
     "drawn_digits",
+    "drawn_streets",
     "fetch_mnist",
+    "find_camvid",
     "find_mnist",
+    "get_transforms",
     "imagenet_stats",
     "mnist",
     "mnist_stats",
     "rand_pad",
+    "read_camvid",
     "write_png_folder",
 ]

@@ -10,10 +10,10 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Tensor, tensor
+from .decode import picture_of
 from .errors import DataError, check_count
 from .loader import DataLoader
 from .normalize import Stats, as_floats, checked_stats, stats_of
-from .pixels import picture_of
 from .transforms import vary
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class DataBunch:
         still = {"seed": seed, "prefetch": prefetch}
         self.train_dl = DataLoader(lists.train, bs, shuffle=True, drop_last=True, **still)
         self.valid_dl = DataLoader(lists.valid, val_bs, **still)
-        fixed = type(lists.train)(lists.train.x, lists.train.y, lists.valid.tfms)
+        fixed = type(lists.train)(lists.train.x, lists.train.y, lists.valid.tfms, lists.valid.tfm_y)
         self.fix_dl = DataLoader(fixed, val_bs, **still)
         self.test_dl = DataLoader(lists.test, val_bs, **still) if lists.test else None
         self.stats: Stats | None = None
@@ -90,10 +90,8 @@ class DataBunch:
 
     @property
     def loss_func(self) -> Callable[..., Tensor]:
-        """The loss that fits the labels: cross entropy for classes."""
-        from .. import functional
-
-        return getattr(functional, self.train_ds.y.loss)
+        """The loss that fits the labels: cross entropy, for masks of every pixel."""
+        return self.train_ds.y.loss_func()
 
     def __repr__(self) -> str:
         return repr(self.label_lists).replace("LabelLists", type(self).__name__, 1)
@@ -178,17 +176,23 @@ class DataBunch:
         cmap: str | None = None,
         out: str | Path | None = None,
     ) -> Any:
-        """A figure of rows x rows pictures of a batch, with their classes; saved if `out`."""
+        """A figure of rows x rows pictures of a batch; saved if `out`.
+
+        Classes are written above the pictures; masks are laid over them, with a legend.
+        """
         from .. import plot
 
         count = check_count("show_batch", "rows", rows, least=1) ** 2
         x, y = self.one_batch(ds_type, denorm=True)
         images = np.clip(x.numpy()[:count], 0, 1)
-        names = [] if y is None else [str(self.classes[code]) for code in y.numpy()[:count]]
         columns = min(rows, len(images))
-        figure = plot.image_grid(
-            images, names, -(-len(images) // columns), columns, figsize=figsize, cmap=cmap
-        )
+        grid = {"rows": -(-len(images) // columns), "cols": columns, "figsize": figsize}
+        if self.dl(ds_type).dataset.kind == "mask":
+            masks = y.numpy()[:count]
+            figure = plot.image_grid(images, cmap=cmap, masks=masks, classes=self.classes, **grid)
+        else:
+            names = [] if y is None else [str(self.classes[code]) for code in y.numpy()[:count]]
+            figure = plot.image_grid(images, names, cmap=cmap, **grid)
         if out is not None:
             plot.save(figure, out)
         return figure

@@ -7,10 +7,9 @@ BY-SA 3.0).
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 
+from . import places
 from .errors import DataNotFound
 from .idx import missing_idx_files
 from .items import ImageList
@@ -51,29 +50,21 @@ def find_mnist(path: str | Path | None = None, download: bool | None = None) -> 
     it is not given, ``$MINITORCH7_OFFLINE`` is set. Raises DataNotFound, which names every place
     that was tried.
     """
-    if download is None:
-        download = not os.environ.get("MINITORCH7_OFFLINE")
-    tried: list[Path] = []
-    for place in _places(path):
-        for subfolder in SUBFOLDERS:
-            folder = place / subfolder
-            tried.append(folder)
-            if not missing_idx_files(folder) or _is_png_folder(folder):
-                if path is not None and place != Path(path):
-                    warnings.warn(f"no MNIST in {path}: using {folder}", stacklevel=2)
-                return folder
-    places = "\n  ".join(map(str, tried))
+    found, tried = places.look_for("MNIST", path, SUBFOLDERS, _is_mnist)
+    if found is not None:
+        return found
+    looked = "\n  ".join(map(str, tried))
     fix = "set MINITORCH7_DATA to a folder with MNIST's four .gz files, or use drawn_digits()"
-    if not download:
+    if not places.downloads_allowed(download):
         raise DataNotFound(
-            f"mnist: not found, and downloads are off. Looked in\n  {places}\n"
+            f"mnist: not found, and downloads are off. Looked in\n  {looked}\n"
             f"Allow the download, {fix}."
         )
     try:
-        return fetch_mnist(_cache() / "mnist")
+        return fetch_mnist(places.cache_folder() / "mnist")
     except DataNotFound as error:
         raise DataNotFound(
-            f"mnist: not found and not to be fetched. Looked in\n  {places}\n{error}\n"
+            f"mnist: not found and not to be fetched. Looked in\n  {looked}\n{error}\n"
             f"Mend the connection, {fix}."
         ) from error
 
@@ -100,17 +91,8 @@ def fetch_mnist(folder: str | Path) -> Path:
     return folder
 
 
-def _places(path: str | Path | None) -> list[Path]:
-    if path is not None and not Path(path).is_dir():
-        raise DataNotFound(f"mnist: {path} is not a folder; check the path, or leave it out")
-    named = [path, os.environ.get("MINITORCH7_DATA"), _cache()]
-    return [Path(place).expanduser() for place in named if place]
-
-
-def _cache() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("minitorch7"))
+def _is_mnist(folder: Path) -> bool:
+    return not missing_idx_files(folder) or _is_png_folder(folder)
 
 
 def _is_png_folder(folder: Path) -> bool:

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from .categories import CategoryList
 from .errors import DataError
 from .folders import find_images
 from .idx import read_mnist_idx
-from .labels import CategoryList
 from .normalize import as_floats
 from .pixels import GIB, ArrayPixels, FilePixels
-from .splits import ItemLists, by_chance, by_folder, by_index
+from .splits import ItemLists, by_chance, by_files, by_folder, by_index, read_names
 
 
 class ImageList:
@@ -67,7 +67,7 @@ class ImageList:
         """The image files below `path`, decoded when first needed.
 
         `convert_mode` is Pillow's: 'L' reads grey pictures as one channel, 'RGB' as three. Decoded
-        pictures of one size are kept if all fit in `cache_bytes`. See `find_images` for the order
+        pictures are kept while they fit in `cache_bytes`. See `find_images` for the order
         and the errors.
         """
         files = find_images(path, extensions, recurse, presort)
@@ -149,9 +149,9 @@ class ImageList:
         items = [self.items[i] for i in indices.tolist()]
         return type(self)(items, self.pixels, self.path, self.rows[indices])
 
-    def gather(self, indices: np.ndarray) -> np.ndarray:
-        """The pictures at `indices` (n,) as uint8 (n, C, H, W)."""
-        return self.pixels.gather(self.rows[indices])
+    def gather(self, indices: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        """The pictures at `indices` (n,) as uint8 (n, C, H, W), cropped at `places` if they are."""
+        return self.pixels.gather(self.rows[indices], places)
 
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of the first picture, which the others share."""
@@ -201,6 +201,15 @@ class ImageList:
     def split_by_idx(self, valid_idx: Sequence[int]) -> ItemLists:
         """Validate on the items at `valid_idx`, train on all others."""
         return self._split(*by_index(len(self), valid_idx))
+
+    def split_by_files(self, valid_names: Sequence[str | Path]) -> ItemLists:
+        """Validate on the items with these file names (with or without folders and suffix)."""
+        names = [self.name(i) for i in range(len(self))]
+        return self._split(*by_files(names, self.items, valid_names))
+
+    def split_by_fname_file(self, fname: str | Path, path: str | Path | None = None) -> ItemLists:
+        """Validate on the items that the text file ``path/fname`` names, one a line."""
+        return self.split_by_files(read_names(Path(path or self.path) / fname))
 
     def split_none(self) -> ItemLists:
         """Train on everything; the validation set is empty."""

@@ -1,135 +1,98 @@
 """The third link: what each item is, and the labelled sets that a model learns from.
 
-A set is a `LabelList`: pictures `x`, labels `y`, and the transforms that vary them. Labels that are
-classes live in a `CategoryList`; labels that are pictures themselves (masks, targets) need only the
-same few methods: `make`, `take`, `gather`, and indexing.
+A set is a `LabelList`: pictures `x`, labels `y`, and the transforms that vary them. Classes live in
+a `CategoryList` (`categories`), masks in a `SegmentationLabelList` (`segmentation`); both have
+`make`, `take`, `gather`, `loss_func` and indexing, and say by `kind` what they are.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .bunch import DataBunch
-from .errors import DataError, listed
+from .errors import DataError, check_count
 from .normalize import as_floats
-from .transforms import Transform, checked_transforms, vary
-
-
-@dataclass(frozen=True)
-class Category:
-    """One label: its class number `data`, which the model sees, and its name `obj`."""
-
-    data: int
-    obj: Any
-
-    def __int__(self) -> int:
-        return self.data
-
-    __index__ = __int__
-
-    def __str__(self) -> str:
-        return str(self.obj)
-
-
-class CategoryList:
-    """Labels that are classes: `codes` (n,) int64 are places in the list `classes`."""
-
-    loss = "cross_entropy"  # the name in minitorch7.functional of the loss that fits
-
-    def __init__(self, codes: np.ndarray, classes: list[Any]) -> None:
-        self.codes, self.classes = codes, classes
-
-    @classmethod
-    def make(
-        cls, function: str, values: list[Any], items: list[Path], classes: Sequence[Any] | None
-    ) -> CategoryList:
-        """Labels from the `values` of all `items`, training and validation.
-
-        Without `classes` they are the sorted values. fastai looks at the training values only and
-        drops validation items with others, so a rare class can go missing by an unlucky split; here
-        both sides count and nothing is dropped.
-        """
-        kinds = {type(value) for value in values}
-        if len(kinds) > 1 or not issubclass(next(iter(kinds)), str | int | np.integer):
-            raise DataError(
-                f"{function}: class labels must be all strings or all whole numbers, got "
-                f"{' and '.join(sorted(kind.__name__ for kind in kinds))} (the first: "
-                f"{values[0]!r} for {items[0]})"
-            )
-        names = sorted(set(values)) if classes is None else list(classes)
-        number = {name: code for code, name in enumerate(names)}
-        if len(number) < len(names):
-            raise DataError(f"{function}: classes has a name twice: {listed(names)}")
-        for value, item in zip(values, items, strict=True):
-            if value not in number:
-                raise DataError(
-                    f"{function}: label {value!r} of {item} is not among classes ({listed(names)});"
-                    " add it, or leave classes out to have them found"
-                )
-        return cls(np.array([number[value] for value in values], np.int64), names)
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @property
-    def c(self) -> int:
-        """The number of classes, which a classifier has as outputs."""
-        return len(self.classes)
-
-    def __getitem__(self, index: int) -> Category:
-        code = int(self.codes[index])
-        return Category(code, self.classes[code])
-
-    def take(self, indices: np.ndarray) -> CategoryList:
-        """The labels at `indices`, of the same classes."""
-        return type(self)(self.codes[indices], self.classes)
-
-    def gather(self, indices: np.ndarray) -> np.ndarray:
-        """The class numbers at `indices` (n,) as int64 (n,)."""
-        return self.codes[indices]
-
-    def __repr__(self) -> str:
-        shown = ",".join(str(self[i]) for i in range(min(5, len(self))))
-        more = ",..." if len(self) > 5 else ""
-        return f"{type(self).__name__} of {self.c} classes\n{shown}{more}"
+from .sizes import ResizeMethod, Size, checked_size
+from .transforms import Transform, checked_transforms, vary, vary_both
 
 
 class LabelList:
     """A set to learn from or be judged by: pictures `x`, labels `y` (None in a test set).
 
-    ``ds[i]`` is (picture float32 (C, H, W) in [0, 1], label), the picture varied by the transforms:
-    look three times and see three versions.
+    ``ds[i]`` is (picture float32 (C, H, W) in [0, 1], label), varied by the transforms: look three
+    times and see three versions. With `tfm_y` the same draws vary labels that are pictures. Where
+    pictures are cropped to their size, `random_crop` draws the places, which else are the middle.
     """
 
-    def __init__(self, x: Any, y: Any, tfms: Sequence[Transform] = ()) -> None:
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        tfms: Sequence[Transform] = (),
+        tfm_y: bool = False,
+        random_crop: bool = False,
+    ) -> None:
         self.x, self.y, self.tfms = x, y, list(tfms)
+        self.tfm_y, self.random_crop = tfm_y, random_crop
         self._looks = np.random.default_rng(0)  # of `ds[i]` alone; loaders bring their own stream
 
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def kind(self) -> str:
+        """What the labels are: "none", "class", "mask" or "picture"."""
+        return "none" if self.y is None else self.y.kind
+
     def gather(
         self, indices: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(pictures uint8 or float32 (n, C, H, W), labels or None), varied by draws from `rng`."""
-        y = None if self.y is None else self.y.gather(indices)
-        return vary(self.x.gather(indices), self.tfms, rng), y
+        """(pictures uint8 or float32 (n, C, H, W), labels or None), varied by draws from `rng`.
+
+        Labels are int64: classes (n,), or masks (n, 1, H, W).
+        """
+        size = self.x.pixels.size
+        draws = self.random_crop and size is not None and size.crops
+        places = rng.random((2, len(indices))) if draws else None
+        x = self.x.gather(indices, places)
+        if self.kind in ("none", "class"):
+            return vary(x, self.tfms, rng), None if self.y is None else self.y.gather(indices)
+        y = self.y.gather(indices, places)
+        if self.tfm_y:
+            x, y = vary_both(x, y, self.tfms, rng, mask=self.kind == "mask")
+        else:
+            x = vary(x, self.tfms, rng)
+        if x.shape[2:] != y.shape[2:]:
+            raise DataError(
+                f"LabelList: the transforms {self.tfms} made pictures {x.shape[2:]} beside "
+                f"{self.kind}s {y.shape[2:]} (height, width); use transform(..., tfm_y=True)"
+            )
+        return x, y.astype(np.int64) if self.kind == "mask" else y
 
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, int | np.integer):  # a slice, an array: a smaller set
-            chosen = np.arange(len(self))[index]
-            y = None if self.y is None else self.y.take(chosen)
-            return LabelList(self.x.take(chosen), y, self.tfms)
+            return self.take(np.arange(len(self))[index])
         if not -len(self) <= index < len(self):
             raise IndexError(f"LabelList: item {index} of {len(self):,}")
         index = index % len(self)
-        x, _ = self.gather(np.array([index]), self._looks)
-        return np.ascontiguousarray(as_floats(x)[0]), None if self.y is None else self.y[index]
+        x, y = self.gather(np.array([index]), self._looks)
+        if self.kind == "class":
+            y = [self.y[index]]
+        return np.ascontiguousarray(as_floats(x)[0]), None if y is None else y[0]
+
+    def take(self, indices: np.ndarray) -> LabelList:
+        """The items at `indices`, in that order, varied in the same way."""
+        y = None if self.y is None else self.y.take(indices)
+        return LabelList(self.x.take(indices), y, self.tfms, self.tfm_y, self.random_crop)
+
+    def with_pictures(self, x: Any, y: Any) -> LabelList:
+        """The same set with its pictures, and labels, from elsewhere."""
+        return LabelList(x, y, self.tfms, self.tfm_y, self.random_crop)
 
     def __repr__(self) -> str:
         y = "no labels" if self.y is None else repr(self.y)
@@ -144,7 +107,7 @@ class LabelLists:
     def __init__(self, train: LabelList, valid: LabelList, test: LabelList | None = None) -> None:
         self.train, self.valid, self.test = train, valid, test
         self._valid_tfms: list[Transform] = []
-        self.size: tuple[int, int] | None = None  # that pictures are resized to
+        self.size: Size | None = None  # that pictures are resized to
 
     @property
     def path(self) -> Path:
@@ -190,30 +153,67 @@ class LabelLists:
     def transform(
         self,
         tfms: tuple[Sequence[Transform], Sequence[Transform]] | None = None,
-        size: tuple[int, int] | None = None,
+        size: int | tuple[int, int] | None = None,
+        tfm_y: bool = False,
+        resize_method: ResizeMethod | str | None = None,
+        padding_mode: str | None = None,
     ) -> LabelLists:
         """Vary the training set by ``tfms[0]``, and the validation and test sets by ``tfms[1]``.
 
-        Transforms run by their `order`, not their place in the list. With `size` = (height, width)
-        pictures are first resized to it, whatever their shape (fastai's "squish").
+        Transforms run by their `order`, not their place in the list. With `tfm_y` the labels, which
+        must be masks or pictures, are moved by the same draws.
+
+        `size` comes first, and is the labels' too. A pair (height, width) is what pictures are
+        resized to, whatever their shape (fastai's SQUISH). One number is a square (its CROP):
+        pictures keep their proportions, are made to cover it, and are cropped to it, at a random
+        place in training, else in the middle. `resize_method` chooses for either. fastai crops
+        after the other transforms; here it comes before, so that they work on whole batches.
+
+        `padding_mode` is what transforms that turn, zoom and warp find beyond the edge: another
+        than their own, 'reflection', 'zeros' or 'border'.
         """
         train_tfms, valid_tfms = checked_transforms(tfms)
+        if padding_mode is not None:
+            train_tfms, valid_tfms = (
+                [_padded(tfm, padding_mode) for tfm in side] for side in (train_tfms, valid_tfms)
+            )
+        self._check_tfm_y(tfm_y, [*train_tfms, *valid_tfms])
         self.train.tfms, self.valid.tfms, self._valid_tfms = train_tfms, valid_tfms, valid_tfms
+        self.train.tfm_y = self.valid.tfm_y = tfm_y
         if self.test is not None:
             self.test.tfms = valid_tfms
         if size is not None:
-            self._resize(_checked_size(size))
+            self._resize(checked_size(size, resize_method))
         return self
 
-    def _resize(self, size: tuple[int, int]) -> None:
+    def _check_tfm_y(self, tfm_y: bool, tfms: Sequence[Transform]) -> None:
+        kind = self.train.kind
+        if tfm_y and kind == "class":
+            raise DataError(
+                "transform: tfm_y=True moves labels that are pictures, but these are classes; "
+                "leave it out"
+            )
+        if tfms and not tfm_y and kind == "mask":
+            raise DataError(
+                f"transform: {tfms} would vary the pictures and leave their masks as they are; pass"
+                " tfm_y=True to move both alike"
+            )
+
+    def _resize(self, size: Size) -> None:
         self.size = size
+        self.train.random_crop = True
         resized: dict[int, Any] = {}  # sets that share pixels go on sharing them
+
+        def at_size(of: Any) -> Any:
+            if id(of.pixels) not in resized:
+                resized[id(of.pixels)] = of.pixels.resized(size)
+            return of.with_pixels(resized[id(of.pixels)])
+
         for part in (self.train, self.valid, self.test):
             if part is not None:
-                pixels = part.x.pixels
-                if id(pixels) not in resized:
-                    resized[id(pixels)] = pixels.resized(size)
-                part.x = part.x.with_pixels(resized[id(pixels)])
+                part.x = at_size(part.x)
+                if part.kind in ("mask", "picture"):
+                    part.y = at_size(part.y)
 
     def databunch(
         self,
@@ -222,21 +222,32 @@ class LabelLists:
         path: str | Path | None = None,
         seed: int = 0,
         prefetch: int = 2,
+        num_workers: int | None = None,
     ) -> DataBunch:
         """The sets behind loaders of `bs` items a batch (`val_bs` where nothing is learned).
 
         `seed` fixes the order and the variation of every batch; `prefetch` is how many batches a
-        thread makes ahead. `path` is where a learner keeps its models; the items' folder unless
-        given.
+        thread makes ahead, and `num_workers` how many threads decode files for it (one a core
+        unless given, 16 at most): neither changes a batch. `path` is where a learner keeps its
+        models; the items' folder unless given.
         """
+        if num_workers is not None:
+            check_count("databunch", "num_workers", num_workers)
+            for part in (self.train, self.valid, self.test):
+                for side in () if part is None else (part.x, part.y):
+                    if hasattr(side, "pixels"):
+                        side.pixels.workers = num_workers
         return DataBunch(self, bs, val_bs, path, seed, prefetch)
 
 
-def _checked_size(size: Any) -> tuple[int, int]:
-    pair = tuple(size) if isinstance(size, tuple | list) else ()
-    if len(pair) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in pair):
-        raise DataError(
-            "transform: size must be a pair (height, width) of positive whole numbers, got "
-            f"{size!r}"
-        )
-    return int(pair[0]), int(pair[1])
+def _padded(transform: Transform, mode: str) -> Transform:
+    """The transform, or where it moves pixels about, a copy of it with `mode` beyond the edge."""
+    from .geometry import Geometric
+    from .resample import check_mode
+
+    mode = check_mode("transform", mode)
+    if not isinstance(transform, Geometric):
+        return transform
+    transform = copy.copy(transform)
+    transform.mode = mode
+    return transform

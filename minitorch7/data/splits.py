@@ -74,6 +74,45 @@ def by_index(n: int, valid_idx: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     return np.setdiff1d(np.arange(n), valid), valid
 
 
+def by_files(
+    names: Sequence[Path], items: Sequence[Path], valid_names: Sequence[str | Path]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (train, valid), both increasing: valid are the items that `valid_names` name.
+
+    A name may be an item's whole path, its path below the list's root, or its file name, each with
+    or without the suffix. DataError for a name that no item has, or more than one.
+    """
+    known: dict[str, set[int]] = {}
+    for i, (name, item) in enumerate(zip(names, items, strict=True)):
+        for path in (item, name, Path(name.name)):
+            for key in (path, path.with_suffix("")):
+                known.setdefault(str(key), set()).add(i)
+    wanted = [str(Path(name)) for name in valid_names]
+    for name in wanted:
+        there = known.get(name, set())
+        if len(there) != 1:
+            met = ", ".join(str(names[i]) for i in sorted(there)[:3]) or "none"
+            raise DataError(
+                f"split_by_files: {name!r} must name one of the {len(names):,} items, but fits "
+                f"{len(there)} ({met}); give file names, or paths below the list's folder"
+            )
+    valid = np.zeros(len(names), bool)
+    valid[[next(iter(known[name])) for name in wanted]] = True
+    return np.flatnonzero(~valid), np.flatnonzero(valid)
+
+
+def read_names(file: Path) -> list[str]:
+    """The lines of a text file that are not empty."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"split_by_fname_file: {file} cannot be read as a text of names, one a line "
+            f"({type(error).__name__}: {error}); check the path"
+        ) from error
+    return [line.strip() for line in lines if line.strip()]
+
+
 class ItemLists:
     """A training list and a validation list of items, not labelled yet."""
 
@@ -90,7 +129,10 @@ class ItemLists:
     def label_from_func(
         self, func: Callable[[Path], Any], classes: Sequence[Any] | None = None
     ) -> LabelLists:
-        """``func(path)`` is an item's label. `classes`, where given, fixes which ids they get."""
+        """``func(path)`` is an item's label. `classes`, where given, fixes which ids they get.
+
+        For a SegmentationItemList it is the mask: the path of its file, or an array (H, W).
+        """
         return self._label("label_from_func", func, classes)
 
     def _label(
@@ -101,9 +143,9 @@ class ItemLists:
                 f"{function}: the training set is empty ({len(self.valid):,} validation items); "
                 "split the list so that some items are left to learn from"
             )
-        values = [[func(item) for item in part.items] for part in (self.train, self.valid)]
         items = self.train.items + self.valid.items
-        labels = self.train.label_class.make(function, values[0] + values[1], items, classes)
+        values, parts = [func(item) for item in items], (self.train, self.valid)
+        labels = self.train.label_class.make(function, values, items, classes, parts)
         cut = len(self.train)
         train = LabelList(self.train, labels.take(np.arange(cut)))
         valid = LabelList(self.valid, labels.take(np.arange(cut, len(items))))

@@ -7,6 +7,7 @@
     schedule     the one-cycle policy and the learning-rate finder
     groups       layer groups: discriminative learning rates, freezing
     metrics      accuracy and its kin, averages over batches
+    segmentation, tally                  scores of masks, counted over a whole set
     progress     the table and the bar
     summary      the table of layers
     state, checkpoints, resume, files    training that survives
@@ -24,6 +25,15 @@ from .learner import Learner, default_opt
 from .metrics import accuracy, accuracy_thresh, error_rate
 from .numerics import NonFiniteLoss
 from .recorder import Recorder, SmoothedLoss
+from .segmentation import (
+    MeanIoU,
+    acc_camvid,
+    confusion_counts,
+    iou_camvid,
+    iou_per_class,
+    pixel_accuracy,
+    segmentation_confusion,
+)
 from .summary import Summary, summarize
 
 __all__ = [
@@ -34,15 +44,22 @@ __all__ = [
     "CheckpointError",
     "Interpretation",
     "Learner",
+    "MeanIoU",
     "NonFiniteLoss",
     "Recorder",
     "SmoothedLoss",
     "Summary",
+    "acc_camvid",
     "accuracy",
     "accuracy_thresh",
+    "confusion_counts",
     "default_opt",
     "error_rate",
     "interpret",
+    "iou_camvid",
+    "iou_per_class",
     "lr_range",
+    "pixel_accuracy",
+    "segmentation_confusion",
     "summarize",
 ]

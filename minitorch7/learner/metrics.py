@@ -1,8 +1,9 @@
 """Metrics, and averages of numbers that may still be on the GPU.
 
 A metric is any function of (predictions, targets), both Tensors, that answers with one number: a
-Tensor, an array without axes, or a float. It need not be differentiable and it should not wait for
-the device: the numbers of all batches are read together when the validation set is through.
+Tensor, an array without axes, or a float; or with a `Tally`, where the score of a set is no mean of
+its batches' scores. It need not be differentiable and it should not wait for the device: the
+numbers of all batches are read together when the validation set is through.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Tensor
+from .tally import Tally, total
 
 
 def accuracy(pred: Tensor, target: Tensor) -> Any:
@@ -55,7 +57,7 @@ def metric_name(metric: Callable[..., Any]) -> str:
 
 def read_all(values: Sequence[Any]) -> list[float]:
     """Tensors, arrays and numbers of one element each, as floats; waits for the device once."""
-    arrays = [v.data if isinstance(v, Tensor) else v for v in values]
+    arrays = [_one_number(v.data if isinstance(v, Tensor) else v) for v in values]
     on_device = [
         i for i, a in enumerate(arrays) if backend.is_array(a) and backend.name_of(a) != "numpy"
     ]
@@ -64,22 +66,22 @@ def read_all(values: Sequence[Any]) -> list[float]:
         stacked = xp.stack([arrays[i].reshape(()).astype(float) for i in on_device])
         for i, value in zip(on_device, backend.to_numpy(stacked), strict=True):
             arrays[i] = value
-    return [_to_float(a) for a in arrays]
+    return [float(a.item() if backend.is_array(a) else a) for a in arrays]
 
 
-def _to_float(value: Any) -> float:
-    size = getattr(value, "size", 1)
-    if size != 1:
+def _one_number(value: Any) -> Any:
+    if getattr(value, "size", 1) != 1:
         raise ValueError(
             f"a loss or metric must be one number, got shape {value.shape}; take its .mean()"
         )
-    return float(value if not backend.is_array(value) else value.item())
+    return value
 
 
 class WeightedMeans:
     """Averages of several numbers over batches, each batch weighted by its size.
 
-    The last batch is often smaller, so the plain mean of the batches' means would be wrong.
+    The last batch is often smaller, so the plain mean of the batches' means would be wrong. Tallies
+    are added up instead.
     """
 
     def __init__(self) -> None:
@@ -92,13 +94,17 @@ class WeightedMeans:
         self.weights.append(weight)
 
     def read(self) -> list[float]:
-        """Σ weight·value / Σ weight for each of the numbers; [] where nothing was added."""
-        total = sum(self.weights)
-        if not total:
+        """Σ weight·value / Σ weight for each number, a tally's own score for each tally.
+
+        [] where nothing was added.
+        """
+        weight = sum(self.weights)
+        if not weight:
             return []
-        width = len(self.rows[0])
-        flat = read_all([v for row in self.rows for v in row])
+        columns = list(zip(*self.rows, strict=True))
+        means = {j: column for j, column in enumerate(columns) if not isinstance(column[0], Tally)}
+        flat = iter(read_all([value for column in means.values() for value in column]))
         return [
-            sum(w * flat[i * width + j] for i, w in enumerate(self.weights)) / total
-            for j in range(width)
+            sum(w * next(flat) for w in self.weights) / weight if j in means else total(column)
+            for j, column in enumerate(columns)
         ]

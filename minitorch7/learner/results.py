@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .interpret import host
 
 if TYPE_CHECKING:
@@ -54,12 +52,9 @@ def _classes(learn: Learner, xb: Any, yb: Any, out: Any, n: int, cmap: str) -> F
 def _masks(learn: Learner, xb: Any, yb: Any, out: Any, rows: int) -> Figure:
     from .. import plot
 
-    images = host(learn.data.denorm(xb))[:rows]
-    height, width = images.shape[2:]
-    wanted = host(yb)[:rows].reshape(-1, height, width)
-    masks = np.stack([wanted, host(out)[:rows].argmax(1)], 1).reshape(-1, height, width)
-    titles = ["Target", "Prediction"] + [""] * (2 * len(images) - 2)
-    return plot.image_grid(np.repeat(images, 2, 0), titles, cols=2, masks=masks)
+    images, wanted = host(learn.data.denorm(xb))[:rows], host(yb)[:rows]
+    classes = getattr(learn.data, "classes", None) or None
+    return plot.segmentation_grid(images, wanted, host(out)[:rows], classes)
 
 
 def _images(learn: Learner, xb: Any, yb: Any, out: Any, rows: int) -> Figure:

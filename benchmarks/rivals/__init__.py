@@ -13,6 +13,8 @@ build_operation(name, backward, seed)     (run, arrays): a case of `grid.py` don
 build_adam(model, seed)                   (run, arrays) likewise: a step of AdamW on its own
 build_loader(source, batch, seed, …)      a function that returns the next batch of digits
 trainer(model, seed)                      a function of such a batch: one training step, the loss
+build_segmenter(seed)                     (step, classes, AdamW): fast.ai's U-Net, trained on
+                                          batches of our loader; see `camvid_accuracy.py`
 
 What they start from, and what a step is, stands in `start.py`. `worker.py` runs one library in a
 process of its own, `rounds.py` lets such processes take turns, `report.py` and `pictures.py` make

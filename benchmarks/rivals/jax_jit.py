@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from . import grid, jax_operations, start
+from . import grid, jax_operations, large, start
 from .jax_networks import forward, laid_out
+
+MODELS = (*start.MODELS, large.FAMILY)  # fast.ai's U-Net is not written out in JAX
 
 
 def available() -> str | None:

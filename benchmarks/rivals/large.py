@@ -1,11 +1,13 @@
 """The larger networks, layer by layer: which weights they have, in the order they run.
 
-resnet34   He et al. 2016, table 1, at 128×128 pixels; a stage's first block halves the picture
-unet       Ronneberger et al. 2015 with batch norm, and pixel shuffles on the way up, at 64×64
-residual   n blocks of c channels at p pixels: the family whose four sizes `scaling.py` varies
+resnet34     He et al. 2016, table 1, at 128×128 pixels; a stage's first block halves the picture
+unet         Ronneberger et al. 2015 with batch norm, and pixel shuffles on the way up, at 64×64
+residual     n blocks of c channels at p pixels: the family whose four sizes `scaling.py` varies
+camvid_unet  fast.ai's U-Net around a ResNet-18, with a bottleneck at the end, at 96×128
 
 Plain data: `networks.py` builds the modules for minitorch7 and PyTorch, `jax_networks.py` the
-functions for JAX, and each has to list its parameters in this order.
+functions for JAX, and each has to list its parameters in this order. Of the last, ours is the
+package's own, PyTorch's is in `pytorch_unet.py`, and there is none for JAX.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import NamedTuple
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # ResNet-34: channels, blocks
 LEVELS = (64, 128, 256, 512)  # the U-Net's channels on the way down
 RESNET34_CLASSES, UNET_CLASSES, RESIDUAL_CLASSES = 1000, 32, 10
+ENCODER = ((64, 2), (128, 2), (256, 2), (512, 2))  # ResNet-18
+CAMVID_CLASSES, PICTURE = 12, 3  # the picture itself crosses over to the last block
 RESIDUAL = re.compile(r"residual-c([1-9]\d*)-d([1-9]\d*)-p([1-9]\d*)")
 
 
@@ -63,9 +67,10 @@ def layers(model: str) -> list[Layer]:
     sizes = residual_of(model)
     if sizes:
         return _residual(sizes)
-    if model not in ("resnet34", "unet"):
+    made = {"resnet34": _resnet34, "unet": _unet, "camvid_unet": _camvid_unet}
+    if model not in made:
         raise ValueError(f"there is no network {model!r} among the larger ones")
-    return _resnet34() if model == "resnet34" else _unet()
+    return made[model]()
 
 
 def _conv_norm(ni: int, nf: int, ks: int = 3) -> list[Layer]:
@@ -78,14 +83,19 @@ def _block(ni: int, nf: int) -> list[Layer]:
     return made if ni == nf else made + _conv_norm(ni, nf, 1)
 
 
-def _resnet34() -> list[Layer]:
-    ni = STAGES[0][0]
-    made = _conv_norm(3, ni, 7)
-    for nf, blocks in STAGES:
+def _resnet(stages: tuple[tuple[int, int], ...]) -> list[Layer]:
+    """All but the classifier."""
+    ni = stages[0][0]
+    made = _conv_norm(PICTURE, ni, 7)
+    for nf, blocks in stages:
         for _ in range(blocks):
             made += _block(ni, nf)
             ni = nf
-    return [*made, Layer("linear", ni, RESNET34_CLASSES, bias=True)]
+    return made
+
+
+def _resnet34() -> list[Layer]:
+    return [*_resnet(STAGES), Layer("linear", STAGES[-1][0], RESNET34_CLASSES, bias=True)]
 
 
 def _unet() -> list[Layer]:
@@ -98,6 +108,27 @@ def _unet() -> list[Layer]:
         made += _conv_norm(2 * nf, nf) + _conv_norm(nf, nf)
         ni = nf
     return [*made, Layer("conv", ni, UNET_CLASSES, bias=True)]
+
+
+def _biased(ni: int, nf: int, ks: int = 3) -> Layer:
+    return Layer("conv", ni, nf, ks, bias=True)
+
+
+def _camvid_unet() -> list[Layer]:
+    widths = [nf for nf, _ in ENCODER]
+    ni = widths[-1]
+    made = [*_resnet(ENCODER), Layer("norm", ni, ni), _biased(ni, 2 * ni), _biased(2 * ni, ni)]
+    crossing = [*widths[-2::-1], widths[0]]  # three stages and the stem
+    for k, kept in enumerate(crossing):
+        joined = ni // 2 + kept
+        nf = joined if k < len(crossing) - 1 else joined // 2
+        made += [_biased(ni, 4 * (ni // 2), 1), Layer("norm", kept, kept)]
+        made += [_biased(joined, nf), _biased(nf, nf)]
+        ni = nf
+    made.append(_biased(ni, 4 * ni, 1))
+    ni += PICTURE
+    made += [_biased(ni, ni // 2), _biased(ni // 2, ni)]
+    return [*made, _biased(ni, CAMVID_CLASSES, 1)]
 
 
 def _residual(sizes: Residual) -> list[Layer]:

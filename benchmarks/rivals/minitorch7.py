@@ -24,15 +24,29 @@ def set_threads(n: int) -> None:
 
 def make(model: str, seed: int) -> Any:
     """The network with its initial weights."""
+    import minitorch7 as mt
+
+    net = camvid_unet() if model == start.CAMVID_UNET else _net(model)
+    networks.fill(net, mt.tensor, model, seed)
+    return net
+
+
+def _net(model: str) -> Any:
     from models import RECIPES
 
-    import minitorch7 as mt
     from minitorch7 import functional as F
     from minitorch7 import nn
 
-    net = RECIPES[model].make() if model in RECIPES else networks.make(model, nn, F.cat)
-    networks.fill(net, mt.tensor, model, seed)
-    return net
+    return RECIPES[model].make() if model in RECIPES else networks.make(model, nn, F.cat)
+
+
+def camvid_unet() -> Any:
+    """The package's own U-Net around a ResNet-18: 31.0 million parameters."""
+    from minitorch7.vision import DynamicUnet, create_body, resnet18
+
+    s = start.spec(start.CAMVID_UNET)
+    encoder = create_body(resnet18, pretrained=False)
+    return DynamicUnet(encoder, s.classes, (s.pixels, s.wide), bottle=True, norm_type=None)
 
 
 def optimizer(parameters: Any) -> Any:
@@ -83,6 +97,33 @@ def build_inference(model: str, batch: int, seed: int) -> Callable[[], np.ndarra
             return net(x).numpy()
 
     return forward
+
+
+def build_segmenter(seed: int) -> tuple[Callable, Callable, Any]:
+    """(step, classes, AdamW) of fast.ai's U-Net with weights as it starts from.
+
+    step(x, y)  one step of training on a batch of our loader; its loss
+    classes(x)  the likeliest class of each pixel as a NumPy array (N, H, W)
+    """
+    import minitorch7 as mt
+    from minitorch7 import functional as F
+
+    mt.manual_seed(seed)
+    net = camvid_unet()
+    adamw = optimizer(net.parameters())
+
+    def step(x: Any, y: Any) -> float:
+        adamw.zero_grad()
+        loss = F.cross_entropy(net.train()(x), y.squeeze(1))
+        loss.backward()
+        adamw.step()
+        return float(loss)
+
+    def classes(x: Any) -> np.ndarray:
+        with mt.no_grad():
+            return net.eval()(x).numpy().argmax(1)
+
+    return step, classes, adamw
 
 
 def build_operation(name: str, backward: bool, seed: int) -> tuple[Callable, Callable]:

@@ -31,10 +31,20 @@ def make(model: str, seed: int) -> Any:
     import torch
     from torch import nn
 
-    net = _lesson_net(model) if model in start.SMALL else networks.make(model, nn, torch.cat)
+    if model == start.CAMVID_UNET:
+        net = camvid_unet()
+    else:
+        net = _lesson_net(model) if model in start.SMALL else networks.make(model, nn, torch.cat)
     with torch.no_grad():
         networks.fill(net, torch.from_numpy, model, seed)
     return net
+
+
+def camvid_unet() -> Any:
+    """fast.ai's U-Net around a ResNet-18: 31.0 million parameters."""
+    from .pytorch_unet import unet
+
+    return unet("resnet18", start.spec(start.CAMVID_UNET).classes, bottle=True)
 
 
 def _lesson_net(model: str) -> Any:
@@ -130,6 +140,41 @@ def build_inference(
             return net(x).numpy()
 
     return forward
+
+
+def build_segmenter(seed: int) -> tuple[Callable, Callable, Any]:
+    """(step, classes, AdamW) of fast.ai's U-Net, with the weights that minitorch7's starts from.
+
+    step(x, y)  one step of training on a batch of minitorch7's loader; its loss
+    classes(x)  the likeliest class of each pixel as a NumPy array (N, H, W)
+    """
+    import torch
+    from torch.nn import functional as F
+
+    import minitorch7 as mt
+
+    from . import minitorch7, pytorch_unet
+
+    def theirs(t: Any) -> Any:
+        return torch.from_numpy(np.asarray(t.detach().numpy(), order="C"))
+
+    mt.manual_seed(seed)
+    net = camvid_unet()
+    pytorch_unet.copy_weights(net, minitorch7.camvid_unet(), theirs)
+    adamw = optimizer(net.parameters())
+
+    def step(x: Any, y: Any) -> float:
+        adamw.zero_grad()
+        loss = F.cross_entropy(net.train()(theirs(x)), theirs(y).squeeze(1))
+        loss.backward()
+        adamw.step()
+        return float(loss.detach())
+
+    def classes(x: Any) -> np.ndarray:
+        with torch.inference_mode():
+            return net.eval()(theirs(x)).numpy().argmax(1)
+
+    return step, classes, adamw
 
 
 def build_operation(

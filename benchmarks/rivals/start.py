@@ -20,7 +20,8 @@ from . import large
 CHANNELS = (1, 8, 16, 32, 16, 10)
 SMALL = ("basic", "refactored", "resnet")  # the lesson's, on 28×28 pixels
 LARGE = ("resnet34", "unet")
-MODELS = SMALL + LARGE
+MODELS = SMALL + LARGE  # what every benchmark of networks has
+CAMVID_UNET = "camvid_unet"  # fast.ai's, which only the training step's has
 LR, BETAS, EPS, WEIGHT_DECAY = 3e-4, (0.9, 0.99), 1e-8, 1e-2
 NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1
 
@@ -33,6 +34,7 @@ class Spec(NamedTuple):
     classes: int
     batch: int  # pictures a step, unless the command line says otherwise
     per_pixel: bool = False  # a class for every pixel, not one a picture
+    wide: int = 0  # pixels of a row, where the picture is not square
 
 
 class Unit(NamedTuple):
@@ -60,6 +62,7 @@ SPECS = {
     **dict.fromkeys(SMALL, Spec(1, 28, 10, 128)),
     "resnet34": Spec(3, 128, large.RESNET34_CLASSES, 8),
     "unet": Spec(3, 64, large.UNET_CLASSES, 8, per_pixel=True),
+    CAMVID_UNET: Spec(3, 96, large.CAMVID_CLASSES, 8, per_pixel=True, wide=128),
 }
 
 
@@ -69,7 +72,7 @@ def spec(model: str) -> Spec:
     if family:
         return Spec(3, family.pixels, large.RESIDUAL_CLASSES, 32)
     if model not in SPECS:
-        raise ValueError(f"there is no network {model!r}; there are {', '.join(MODELS)}")
+        raise ValueError(f"there is no network {model!r}; there are {', '.join(SPECS)}")
     return SPECS[model]
 
 
@@ -138,7 +141,8 @@ def batch_of(model: str, batch: int, seed: int) -> tuple[np.ndarray, np.ndarray]
     """Pictures (N, C, H, W), standard normal as after normalising, and their classes."""
     rng = np.random.default_rng(seed + 1)
     s = spec(model)
-    x = rng.standard_normal((batch, s.channels, s.pixels, s.pixels), dtype=np.float32)
+    size = s.pixels, s.wide or s.pixels
+    x = rng.standard_normal((batch, s.channels, *size), dtype=np.float32)
     return x, rng.integers(0, s.classes, (batch, *x.shape[2:]) if s.per_pixel else batch)
 
 

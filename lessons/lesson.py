@@ -9,7 +9,15 @@ from typing import Any
 
 import minitorch7 as mt
 from minitorch7 import plot
-from minitorch7.data import DataNotFound, ImageList, drawn_digits, mnist
+from minitorch7.data import (
+    DataNotFound,
+    ImageList,
+    SegmentationSource,
+    camvid,
+    drawn_digits,
+    drawn_streets,
+    mnist,
+)
 
 
 def in_notebook() -> bool:
@@ -78,6 +86,17 @@ def digits(options: argparse.Namespace) -> ImageList:
             raise SystemExit(str(error)) from None
         print("MNIST was neither found nor fetched: training on drawn digits instead.")
         return drawn_digits()
+
+
+def streets(options: argparse.Namespace) -> SegmentationSource:
+    """CamVid where it is found or can be fetched; else streets drawn with Pillow."""
+    try:
+        return camvid(options.data)
+    except DataNotFound as error:
+        if options.data is not None:
+            raise SystemExit(str(error)) from None
+        print("CamVid was neither found nor fetched: drawn streets instead.")
+        return drawn_streets()
 
 
 def beside_published(

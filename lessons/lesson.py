@@ -96,7 +96,9 @@ def streets(options: argparse.Namespace) -> SegmentationSource:
         if options.data is not None:
             raise SystemExit(str(error)) from None
         print("CamVid was neither found nor fetched: drawn streets instead.")
-        return drawn_streets()
+        if options.quick:
+            return drawn_streets(40, (48, 64), n_valid=16)
+        return drawn_streets(size=(96, 128))
 
 
 def beside_published(

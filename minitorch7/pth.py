@@ -4,7 +4,9 @@ A .pth file describes its tensors in a pickle, and a pickle is a program for a s
 one of its instructions imports any name, another calls what was imported. That is why a stranger's
 pickle can do anything. Here the machine is built once more, with the imports left out. A name
 stays a name, and "calling" one means looking it up in a short list of things that a file of weights
-needs: a dictionary, a tensor, a parameter. Everything else is an error.
+needs: a dictionary, a tensor, a parameter. Everything else is an error. (Python's own Unpickler,
+held to such a list, would refuse most tricks too. But one index of its memo can make it ask for
+any amount of memory, and an object that is allowed can be given any attributes.)
 
 Two layouts are read:
 

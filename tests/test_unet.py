@@ -11,7 +11,8 @@ import pytest
 import minitorch7 as mt
 from minitorch7 import functional as F
 from minitorch7 import nn
-from minitorch7.learner import groups, summarize
+from minitorch7.data import CAMVID_CODES, SegmentationItemList, imagenet_stats
+from minitorch7.learner import Learner, groups
 from minitorch7.vision import (
     DynamicUnet,
     UnetBlock,
@@ -19,11 +20,11 @@ from minitorch7.vision import (
     draw_unet,
     resnet18,
     resnet34,
+    unet_learner,
     unet_stages,
     vgg16_bn,
 )
 from minitorch7.vision.body import first_convolution, output_shapes, outputs_of
-from minitorch7.vision.learner import first_layers_of_groups
 from minitorch7.vision.unet import crossings_of
 
 GOLDEN = Path(__file__).parent / "golden" / "unet_camvid_summary.csv"
@@ -51,23 +52,30 @@ def small_unet(n_classes: int = 2, channels: int = 3, **options: object) -> Dyna
 
 
 @pytest.fixture(scope="module")
-def lessons_unet() -> DynamicUnet:
-    """The lesson's CamVid network as the library then built it, frozen."""
-    model = DynamicUnet(
-        create_body(resnet34, False), 12, bottle=True, norm_type=None, lesson_time=True
-    )
-    parts = groups.split_model(model, first_layers_of_groups(model))
-    groups.freeze_to(parts, 2, train_bn=True)
-    return model
+def lesson() -> Learner:
+    """The lesson's Learner for CamVid as the library then built it, frozen: 8 pictures 360×480."""
+    pictures = np.zeros((9, 3, 360, 480), np.uint8)
+    items = SegmentationItemList.from_arrays({"all": (pictures, np.arange(9))})
+    split = items.split_by_idx([8])
+    masks = split.label_from_func(lambda item: np.zeros((360, 480), np.uint8), classes=CAMVID_CODES)
+    data = masks.databunch(bs=8).normalize(imagenet_stats)
+    learn = unet_learner(data, resnet34, pretrained=False, bottle=True, lesson_time=True)
+    learn.freeze()
+    return learn
+
+
+@pytest.fixture(scope="module")
+def lessons_unet(lesson: Learner) -> DynamicUnet:
+    return lesson.model
 
 
 # ------------------------------------------------------------------------------ the published table
 
 
-def test_summary_is_the_published_table_in_all_152_rows(lessons_unet: DynamicUnet) -> None:
+def test_summary_is_the_published_table_in_all_152_rows(lesson: Learner) -> None:
     with open(GOLDEN) as file:
         expected = list(csv.DictReader(file))
-    summary = summarize(lessons_unet, mt.zeros(8, 3, 360, 480))
+    summary = lesson.summary()
     found = [
         {
             "index": str(row.index),
@@ -84,8 +92,8 @@ def test_summary_is_the_published_table_in_all_152_rows(lessons_unet: DynamicUne
     assert summary.non_trainable == 21_267_648
 
 
-def test_layer_groups_are_the_lessons(lessons_unet: DynamicUnet) -> None:
-    parts = groups.split_model(lessons_unet, first_layers_of_groups(lessons_unet))
+def test_layer_groups_are_the_lessons(lesson: Learner) -> None:
+    parts = lesson.layer_groups
     counts = [sum(p.numel() for p in groups.group_parameters(part)) for part in parts]
     assert counts == [1_347_904, 19_936_768, 19_848_346]
 

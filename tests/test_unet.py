@@ -338,6 +338,33 @@ def test_an_encoder_without_convolutions_is_refused() -> None:
         DynamicUnet(nn.Sequential(nn.MaxPool2d(2)), 2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "said"),
+    [
+        ((resnet18, 3), {}, TypeError, "encoder must be a Module, got resnet18; create_body"),
+        ((None, 0), {}, ValueError, "n_classes must be at least 1, got 0"),
+        ((None, 2.5), {}, TypeError, "n_classes must be an integer, got 2.5"),
+        ((None, 3), {"img_size": 64}, TypeError, r"two whole numbers \(rows, columns\), got 64"),
+        ((None, 3), {"img_size": (64.0, 64)}, TypeError, "img_size must be an integer"),
+        ((None, 3), {"y_range": 5}, TypeError, r"y_range must be two numbers \(low, high\), got 5"),
+        ((None, 3), {"self_attention": True}, ValueError, "this encoder has 2 cross connections"),
+    ],
+)
+def test_nonsense_is_explained(
+    arguments: tuple, options: dict, error: type[Exception], said: str
+) -> None:
+    encoder, *rest = arguments
+    with pytest.raises(error, match=said):
+        DynamicUnet(small_encoder() if encoder is None else encoder, *rest, **options)
+
+
+def test_a_sequential_is_a_body_already() -> None:
+    body = small_encoder()
+    assert create_body(body) is body
+    with pytest.raises(TypeError, match="create_body: cut must be an integer, got 'a'"):
+        create_body(resnet18, False, cut="a")
+
+
 def test_create_body_says_what_it_needs() -> None:
     with pytest.raises(TypeError, match="arch must be a function"):
         create_body("resnet34")

@@ -138,7 +138,9 @@ def test_another_encoder_has_two_groups(data: DataBunch) -> None:
     body = nn.Sequential(
         nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(4, 6, 3, stride=2, padding=1)
     )
-    learn = unet_learner(data, body, pretrained=False, cut=3, progress=False)
+    learn = unet_learner(data, body, progress=False)  # as it is, and not frozen
+    assert learn.model[0] is body
+    assert all(p.requires_grad for p in learn.model.parameters())
     assert len(learn.layer_groups) == 2
     learn.fit(1, 1e-3)
 

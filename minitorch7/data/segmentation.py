@@ -7,8 +7,8 @@
         .databunch(bs=8)
         .normalize(imagenet_stats)
 
-A mask is a picture that must never be averaged: halfway between class 3 and class 5 there is no
-class 4. So masks are resized and moved by taking whole pixels, and nothing changes their values.
+A mask is a picture that must never be averaged: halfway between a road (3) and a tree (5) there is
+no pavement (4). So masks are resized and moved by taking whole pixels, and nothing changes their values.
 """
 
 from __future__ import annotations

@@ -14,11 +14,15 @@ import numpy as np
 from .. import backend, nn
 from ..autograd import Tensor, no_grad
 from ..data.camvid import VOID
+from ..functional._arguments import check_tensor
 from .tally import Tally, ratio
 
 
 def pixel_accuracy(pred: Tensor, target: Tensor, void_code: int | None = None) -> Tally:
-    """The share of pixels whose largest score is the target's; those of `void_code` left out."""
+    """The share of pixels whose largest score is the target's; those of `void_code` left out.
+
+    A number that is no class counts as a mistake.
+    """
     guesses, targets = _guesses("pixel_accuracy", pred, target)
     xp = backend.of(guesses)
     right = guesses == targets
@@ -39,7 +43,8 @@ def acc_camvid(pred: Tensor, target: Tensor) -> Tally:
 def confusion_counts(pred: Tensor, target: Tensor, void_code: int | None = None) -> Any:
     """counts[i, j]: how many pixels of class i were taken for class j; (classes, classes) int64.
 
-    Pixels of `void_code` are not counted. The array stays on the device.
+    Pixels of `void_code`, and of numbers that are no class, are not counted. The array stays on the
+    device. Exact for pictures of up to 2²⁴ pixels.
     """
     guesses, targets = _guesses("confusion_counts", pred, target)
     xp, classes = backend.of(guesses), pred.shape[1]
@@ -115,6 +120,8 @@ def segmentation_confusion(learn: Any, dl: Any = "valid", void_code: int | None 
 
 def _guesses(function: str, pred: Tensor, target: Tensor) -> tuple[Any, Any]:
     """(guessed, wanted) class numbers, both (N, H, W); ValueError where the shapes do not fit."""
+    check_tensor(function, "pred", pred)
+    check_tensor(function, "target", target)
     n, *rest = target.shape or (0,)
     places = tuple(rest[1:] if len(rest) == 3 and rest[0] == 1 else rest)
     if pred.ndim != 4 or (pred.shape[0], *pred.shape[2:]) != (n, *places):

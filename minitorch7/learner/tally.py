@@ -20,7 +20,7 @@ Formula = Callable[[np.ndarray], float]
 class Tally:
     """What a metric counted in a batch: an array `counts`, and the `formula` for their sum.
 
-    ``float(tally)`` is the score of the batch alone; it waits for the device.
+    ``float(tally)``, or ``tally.item()``, is the score of the batch alone; it waits for the device.
     """
 
     def __init__(self, counts: Any, formula: Formula) -> None:
@@ -30,6 +30,9 @@ class Tally:
         return float(self.formula(backend.to_numpy(self.counts)))
 
     item = __float__
+
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec)
 
     def __repr__(self) -> str:
         return f"Tally({float(self):.6g})"

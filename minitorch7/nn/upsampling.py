@@ -18,7 +18,7 @@ class PixelShuffle_ICNR(Module):
 
     ni, nf     channels in and out; nf defaults to ni
     blur       then average each 2×2 window, after one more column on the left and row on top, which
-               takes away what checkerboard training puts back (Sugawara et al. 2018, 1806.02658)
+               takes away checkerboards that training puts back (Sugawara et al. 2018, 1806.02658)
     norm_type  of the convolution; None, Batch, Weight or Spectral
     leaky      slope of a leaky ReLU; None for a plain one
 

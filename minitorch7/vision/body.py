@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import backend, nn
 from ..autograd import Tensor, no_grad
+from ..functional._arguments import check_integer
 
 HEAD = 2  # children of a classifier that are its head: pooling, and what gives the scores
 
@@ -25,7 +26,8 @@ def create_body(
 ) -> nn.Sequential:
     """The children of a network before its head, one after another.
 
-    arch        a function such as `resnet34`, called as ``arch(pretrained=...)``; or a network
+    arch        a function such as `resnet34`, called as ``arch(pretrained=...)``; or a network, as
+                it is. A Sequential is taken for a body already, unless `cut` says otherwise
     pretrained  True for the published weights, a path for those of a file, False for new ones;
                 only a function can obey it
     cut         how many children to keep; negative: how many to drop. Default: all but the head,
@@ -33,6 +35,10 @@ def create_body(
 
     Where one Sequential is left, as of a VGG, the body is that Sequential.
     """
+    if cut is not None:
+        check_integer("create_body", "cut", cut)
+    if isinstance(arch, nn.Sequential) and cut is None:
+        return arch
     if isinstance(arch, nn.Module):
         model = arch
     elif callable(arch):
@@ -52,6 +58,16 @@ def create_body(
     if len(body) == 1 and isinstance(body[0], nn.Sequential):
         return body[0]
     return nn.Sequential(*body)
+
+
+def checked_img_size(function: str, img_size: Any) -> tuple[int, int]:
+    """`img_size` as (rows, columns); TypeError or ValueError where it is anything else."""
+    if not isinstance(img_size, tuple | list) or len(img_size) != 2:
+        raise TypeError(
+            f"{function}: img_size must be two whole numbers (rows, columns), got {img_size!r}"
+        )
+    rows, columns = (check_integer(function, "img_size", n, 1) for n in img_size)
+    return rows, columns
 
 
 def first_convolution(model: nn.Module) -> nn.Conv2d:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import nn
 from ..plot import ORANGE, SKY, plot_multi
-from .body import first_convolution, output_shapes
+from .body import checked_img_size, first_convolution, output_shapes
 from .unet import DynamicUnet, UnetBlock
 
 
@@ -32,6 +32,7 @@ def unet_stages(model: DynamicUnet, img_size: tuple[int, int] = (256, 256)) -> l
     """The stages of `model` for a picture of `img_size`: down the encoder, up the decoder."""
     if not isinstance(model, DynamicUnet):
         raise TypeError(f"unet_stages: needs a DynamicUnet, got {type(model).__name__}")
+    img_size = checked_img_size("unet_stages", img_size)
     encoder, *rest = model
     children = list(encoder.children())
     shapes = output_shapes([*children, *rest], model, img_size)
@@ -78,9 +79,8 @@ def draw_unet(
     img_size: tuple[int, int] = (256, 256),
     figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """A figure of `model`: a box a stage, as wide as it has channels and as high as its grid.
-
-    Dashed arrows are the cross connections. Widths go with the logarithm of the channels.
+    """A figure of `model`: a box a stage, wider with more channels (by their logarithm) and lower
+    on each smaller grid. Dashed arrows are the cross connections.
     """
     stages = unet_stages(model, img_size)
     depth = max(stage.floor for stage in stages)

@@ -33,7 +33,8 @@ def unet_learner(
     """A Learner whose model is a `DynamicUnet` over the body of `arch`, cut into layer groups.
 
     data        a DataBunch; it says how many outputs a pixel has (`data.c`) and which loss fits
-    arch, pretrained, cut   see `create_body`; with pretrained weights the body starts frozen
+    arch, pretrained, cut   see `create_body`; with pretrained weights the body starts frozen. A
+                network given as it is starts unfrozen, since where its weights come from is unknown
     split_on    where the layer groups begin. Default for a ResNet: before the third of its four
                 stages and before the decoder; for others: before the decoder
     learn_kwargs  for the `Learner`: metrics, wd, loss_func, ...
@@ -65,7 +66,7 @@ def unet_learner(
     )
     learn = Learner(data, model, **learn_kwargs)
     learn.split(first_layers_of_groups(model) if split_on is None else split_on)
-    if pretrained:
+    if pretrained and not isinstance(arch, nn.Module):
         learn.freeze()
     return learn
 
@@ -78,4 +79,8 @@ def first_layers_of_groups(model: DynamicUnet) -> list[nn.Module]:
 
 
 def _is_stage(module: nn.Module) -> bool:
-    return isinstance(module, nn.Sequential) and isinstance(module[0], BasicBlock)
+    return isinstance(module, nn.Sequential) and len(module) > 0 and _is_block(module[0])
+
+
+def _is_block(module: nn.Module) -> bool:
+    return isinstance(module, BasicBlock)

@@ -4,13 +4,14 @@ A classifier's body halves the grid again and again: at the end it knows *what* 
 forgotten *where*. A U-Net climbs back up, doubling the grid at each step, and on every floor takes
 the encoder's activations of that size by a cross connection: they remember where.
 
-    picture ──────────────────────────────────────────────────── ⊕ picture → block → 1×1 → classes
-      └ encoder, H/2 ───────────────────────────────── block ┘ up
-          └ encoder, H/4 ────────────────────── block ┘ up
-              └ encoder, H/8 ─────────── block ┘ up
-                  └ H/16, H/32 → middle ┘ up
+    picture ───────────────────────────── ⊕ picture → res_block → 1×1 → classes
+      └ H/2 ──────────────────────── block ┘ up
+          └ H/4 ─────────────── block ┘ up
+              └ H/8 ────── block ┘ up
+                  └ H/16 ─ block ┘ up
+                      └ H/32 → middle ┘ up
 
-(Ronneberger et al. 2015; here as fastai v1 builds it for an encoder it has never seen: LESSON 7.)
+(Ronneberger et al. 2015; here as fastai v1 builds it, for an encoder it has never seen)
 
 fastai's decoder blocks keep a hook on the encoder and read from it what the last picture left
 there. Here the model keeps the activations for as long as one call lasts and hands each block its
@@ -26,16 +27,21 @@ from typing import Any
 from .. import functional as F
 from .. import nn
 from ..autograd import Tensor
+from ..functional._arguments import check_integer
 from ..nn import MergeLayer, NormType, PixelShuffle_ICNR, batchnorm_2d, conv_layer, res_block
-from .body import first_convolution, output_shapes, outputs_of
+from .body import checked_img_size, first_convolution, output_shapes, outputs_of
 
 
 class UnetBlock(nn.Module):
     """One step up: double the grid, take the encoder's activations of that size, convolve twice.
 
-    up_in_c   channels from below; half as many are left after doubling the grid
-    x_in_c    channels of the cross connection, which pass a batch norm
-    final_div keep all channels; False halves them, as the last block does
+        conv2(conv1(relu([resized(shuf(input)), bn(cross)])))
+
+    input (N, up_in_c, h, w) and cross (N, x_in_c, H, W) → (N, nf, H, W), where nf is
+    up_in_c//2 + x_in_c, or half of that without `final_div`, as in the last block.
+
+    blur, leaky, norm_type  as in `PixelShuffle_ICNR` and `conv_layer`
+    self_attention          at the end of conv2
     """
 
     def __init__(
@@ -46,14 +52,15 @@ class UnetBlock(nn.Module):
         blur: bool = False,
         leaky: float | None = None,
         self_attention: bool = False,
-        **kwargs: Any,
+        norm_type: NormType | None = None,
     ) -> None:
-        self.shuf = PixelShuffle_ICNR(up_in_c, up_in_c // 2, blur=blur, leaky=leaky, **kwargs)
+        how: dict[str, Any] = {"norm_type": norm_type, "leaky": leaky}
+        self.shuf = PixelShuffle_ICNR(up_in_c, up_in_c // 2, blur=blur, **how)
         self.bn = batchnorm_2d(x_in_c)
         ni = up_in_c // 2 + x_in_c
         nf = ni if final_div else ni // 2
-        self.conv1 = conv_layer(ni, nf, leaky=leaky, **kwargs)
-        self.conv2 = conv_layer(nf, nf, leaky=leaky, self_attention=self_attention, **kwargs)
+        self.conv1 = conv_layer(ni, nf, **how)
+        self.conv2 = conv_layer(nf, nf, self_attention=self_attention, **how)
         self.relu = nn.ReLU() if leaky is None else nn.LeakyReLU(leaky)
         self.out_channels = nf
 
@@ -74,17 +81,17 @@ class DynamicUnet(nn.Sequential):
     y_range         (low, high) between which a sigmoid keeps the outputs
     last_cross      let the picture itself in before the last block
     bottle          half the channels inside the last block
-    norm_type       of every `conv_layer`; None, as `unet_learner` has it, means biases instead
+    norm_type, leaky  of every `conv_layer`; no norm, as `unet_learner` has it, means biases instead
                     (fastai's class itself would give convolutions batch norm, shuffles weight norm)
     lesson_time     as the library was when the lesson was given: every doubling is blurred, no
                     gradient passes the cross connections, and attention's γ stays 0 for good
-    kwargs          also for every `conv_layer`: leaky
 
     The children, in the order of the published table: encoder, batch norm, ReLU, middle, a
     `UnetBlock` for each cross connection, the last doubling if the encoder's first layer shrinks
     the picture, then merge, residual block, 1×1 convolution and `SigmoidRange`, as asked for.
 
-    Raises ValueError for an encoder whose grid never shrinks.
+    Raises ValueError for an encoder whose grid never shrinks, whose children do not run one after
+    another, or which has too few cross connections for `self_attention`.
     """
 
     def __init__(
@@ -99,14 +106,22 @@ class DynamicUnet(nn.Sequential):
         last_cross: bool = True,
         bottle: bool = False,
         norm_type: NormType | None = None,
+        leaky: float | None = None,
         lesson_time: bool = False,
-        **kwargs: Any,
     ) -> None:
-        kwargs["norm_type"] = norm_type
-        shapes = _shapes_of_children(encoder, tuple(img_size))
+        img_size = checked_img_size("DynamicUnet", img_size)
+        if check_integer("DynamicUnet", "n_classes", n_classes) < 1:
+            raise ValueError(f"DynamicUnet: n_classes must be at least 1, got {n_classes}")
+        how: dict[str, Any] = {"norm_type": norm_type, "leaky": leaky}
+        shapes = _shapes_of_children(encoder, img_size)
         crossings = crossings_of([shape[2:] for shape in shapes])
+        if self_attention and len(crossings) < 3:
+            raise ValueError(
+                "DynamicUnet: self_attention stands in the block third from the top, but this "
+                f"encoder has {len(crossings)} cross connections; use one that shrinks more often"
+            )
         ni = shapes[-1][1]
-        middle = nn.Sequential(conv_layer(ni, ni * 2, **kwargs), conv_layer(ni * 2, ni, **kwargs))
+        middle = nn.Sequential(conv_layer(ni, ni * 2, **how), conv_layer(ni * 2, ni, **how))
         layers: list[nn.Module] = [encoder, batchnorm_2d(ni), nn.ReLU(), middle]
         for i, place in enumerate(reversed(crossings)):
             last = i == len(crossings) - 1
@@ -116,18 +131,18 @@ class DynamicUnet(nn.Sequential):
                 final_div=not last,
                 blur=(blur and (blur_final or not last)) or lesson_time,
                 self_attention=self_attention and i == len(crossings) - 3,
-                **kwargs,
+                **how,
             )
             layers.append(block)
             ni = block.out_channels
-        if shapes[0][2:] != tuple(img_size):
-            layers.append(PixelShuffle_ICNR(ni, blur=lesson_time, **kwargs))
+        if shapes[0][2:] != img_size:
+            layers.append(PixelShuffle_ICNR(ni, blur=lesson_time, **how))
         if last_cross:
             ni += first_convolution(encoder).in_channels
-            layers += [MergeLayer(dense=True), res_block(ni, bottle=bottle, **kwargs)]
-        layers.append(conv_layer(ni, n_classes, ks=1, use_activ=False, **kwargs))
+            layers += [MergeLayer(dense=True), res_block(ni, bottle=bottle, **how)]
+        layers.append(conv_layer(ni, n_classes, ks=1, use_activ=False, **how))
         if y_range is not None:
-            layers.append(nn.SigmoidRange(*y_range))
+            layers.append(nn.SigmoidRange(*_checked_range(y_range)))
         super().__init__(*layers)
         self.lesson_time, self.crossings = lesson_time, crossings
         if lesson_time:
@@ -157,6 +172,9 @@ class DynamicUnet(nn.Sequential):
 
 def _shapes_of_children(encoder: nn.Module, img_size: tuple[int, int]) -> list[tuple[int, ...]]:
     """What each child of the encoder gives out; ValueError unless the grid shrinks on the way."""
+    if not isinstance(encoder, nn.Module):
+        got = getattr(encoder, "__name__", type(encoder).__name__)
+        raise TypeError(f"DynamicUnet: encoder must be a Module, got {got}; create_body makes one")
     name, children = type(encoder).__name__, list(encoder.children())
     *shapes, out = output_shapes([*children, encoder], encoder, img_size)
     sizes = [img_size, *(shape[2:] for shape in shapes)]
@@ -186,6 +204,12 @@ def crossings_of(sizes: list[tuple[int, ...]]) -> list[int]:
 def resized(x: Tensor, like: Tensor) -> Tensor:
     """`x` on the grid of `like`, by nearest neighbour: 24×30 → 23×30, where halving rounded up."""
     return x if x.shape[2:] == like.shape[2:] else F.interpolate(x, size=like.shape[2:])
+
+
+def _checked_range(y_range: Any) -> tuple[float, float]:
+    if not isinstance(y_range, tuple | list) or len(y_range) != 2:
+        raise TypeError(f"DynamicUnet: y_range must be two numbers (low, high), got {y_range!r}")
+    return tuple(y_range)
 
 
 def _drop_gamma(model: nn.Module) -> None:

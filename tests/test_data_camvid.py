@@ -5,6 +5,7 @@ import stat
 import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from minitorch7.data import (
     read_camvid,
 )
 from minitorch7.data.fetch_camvid import fetch_camvid, listing_sha256, unpack
+from minitorch7.data.splits import read_names
 
 places = sys.modules["minitorch7.data.places"]
 fetch = sys.modules["minitorch7.data.fetch_camvid"]
@@ -164,6 +166,7 @@ def server(tmp_path):
 def test_fetching_skips_wrong_archives_and_takes_the_right_one(tmp_path, monkeypatch, server):
     good = annot(tmp_path / "good")
     masks = [*(good / "trainannot").iterdir(), *(good / "valannot").iterdir()]
+    monkeypatch.setattr(fetch, "COUNTS", {"train": 2, "val": 1, "test": 1})
     monkeypatch.setattr(fetch, "LABELS_SHA256", listing_sha256(masks))
     zipped(good, tmp_path / "www" / "good.zip")
     whole = (tmp_path / "www" / "good.zip").read_bytes()
@@ -255,3 +258,27 @@ def test_real_camvid(real):
     x, y = data.one_batch("valid")
     assert x.shape == (8, 3, 90, 120) and y.shape == (8, 1, 90, 120)
     assert set(np.unique(y.numpy())) <= set(range(12))
+
+
+def test_an_archive_with_flipped_bytes_is_one_that_does_not_count(tmp_path, monkeypatch, server):
+    good = annot(tmp_path / "good")
+    archive = tmp_path / "www" / "flipped.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in good.rglob("*.png"):
+            packed.write(file, Path("NAME", "CamVid", file.relative_to(good)))
+        packed.writestr("NAME/CamVid/train/long.png", bytes(range(256)) * 64)
+    content = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as packed:
+        start = packed.getinfo("NAME/CamVid/train/long.png").header_offset
+    content[start + 60 : start + 90] = bytes(30)  # inside the compressed bytes
+    archive.write_bytes(bytes(content))
+    monkeypatch.setattr(fetch, "ARCHIVES", [f"{server}/flipped.zip"])
+    with pytest.raises(DataNotFound, match=r"flipped\.zip: (error|BadZipFile)"):
+        fetch.fetch_camvid(tmp_path / "here")
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_list_of_names_may_begin_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "val.txt"
+    file.write_bytes(b"\xef\xbb\xbfa.png\nb.png\n")
+    assert read_names(file) == ["a.png", "b.png"]

@@ -331,3 +331,12 @@ def test_write_png_folder_is_all_or_nothing(tmp_path):
     with pytest.raises(DataError, match="item 30 "):
         write_png_folder(images, tmp_path / "two")
     assert [file.name for file in tmp_path.iterdir()] == ["png"]
+
+
+def test_pictures_of_two_sizes_can_be_looked_at_but_not_stacked(tmp_path):
+    for name, size in (("a", (4, 3)), ("b", (6, 5))):
+        Image.new("L", size).save(tmp_path / f"{name}.png")
+    images = ImageList.from_folder(tmp_path, convert_mode="L")
+    assert [images[i].shape for i in (0, 1, 0)] == [(1, 3, 4), (1, 5, 6), (1, 3, 4)]
+    with pytest.raises(DataError, match=r"a\.png is 3 high and 4 wide, and .*b\.png is 5 high"):
+        images.gather(np.array([0, 1]))

@@ -95,3 +95,15 @@ def test_predictions_become_probabilities_along_the_axis():
     for axis in (1, -1):
         sums = activation_of(CrossEntropyFlat(axis=axis))(x).numpy().sum(axis)
         np.testing.assert_allclose(sums, 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_losses_of_single_places_keep_their_places(axis):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(3, 4, 5))
+    places = tuple(np.delete(scores.shape, axis))
+    target = rng.integers(0, scores.shape[axis], places)
+    loss = CrossEntropyFlat(axis=axis, reduction="none")(mt.tensor(scores), mt.tensor(target))
+    log_p = scores - np.log(np.exp(scores).sum(axis, keepdims=True))
+    expected = -np.take_along_axis(log_p, np.expand_dims(target, axis), axis).squeeze(axis)
+    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-12)

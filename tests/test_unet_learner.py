@@ -10,8 +10,22 @@ from safetensors.numpy import save_file
 
 import minitorch7 as mt
 from minitorch7 import nn
-from minitorch7.data import DataBunch, SegmentationItemList, imagenet_stats
-from minitorch7.learner import Learner, acc_camvid
+from minitorch7.data import (
+    DataBunch,
+    DataError,
+    ImageList,
+    LabelLists,
+    SegmentationItemList,
+    get_transforms,
+    imagenet_stats,
+)
+from minitorch7.learner import (
+    CheckpointError,
+    Learner,
+    MeanIoU,
+    acc_camvid,
+    segmentation_confusion,
+)
 from minitorch7.learner.groups import is_norm
 from minitorch7.vision import DynamicUnet, WeightsError, resnet18, unet_learner
 
@@ -163,3 +177,102 @@ def test_a_saved_unet_comes_back(data: DataBunch, tmp_path: Path) -> None:
     ).load("unet")
     with nn.evaluating(other.model), mt.no_grad():
         np.testing.assert_array_equal(other.model(x).numpy(), expected)
+
+
+# -------------------------------------------------------------- what else a Learner does with masks
+
+
+def constant_learner(data: DataBunch, **options: object) -> Learner:
+    """A network of one convolution that says "ground" on the left and "square" on the right."""
+
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            self.scale = nn.Parameter(mt.ones(1))
+
+        def forward(self, x: mt.Tensor) -> mt.Tensor:
+            n, _, h, w = x.shape
+            right = np.zeros((n, 2, h, w), np.float32)
+            right[:, 1, :, w // 2 :] = right[:, 0, :, : w // 2] = 5
+            return self.scale * mt.tensor(right)
+
+    return Learner(data, Halves(), progress=False, **options)
+
+
+def test_predict_gives_every_pixel_its_class(data: DataBunch) -> None:
+    names, numbers, probabilities = constant_learner(data).predict(data.valid_ds.x[0])
+    assert names == ["ground", "square"]
+    assert numbers.shape == (24, 32) and probabilities.shape == (2, 24, 32)
+    assert (numbers[:, :16] == 0).all() and (numbers[:, 16:] == 1).all()
+    np.testing.assert_allclose(probabilities.sum(0), 1, rtol=1e-6)
+
+
+def test_items_of_masks_are_not_interpreted_as_one_class_each(data: DataBunch) -> None:
+    learn = constant_learner(data)
+    with pytest.raises(ValueError, match="segmentation_confusion"):
+        learn.confusion_matrix()
+    counts = segmentation_confusion(learn)
+    assert counts.sum() == 8 * 24 * 32
+
+
+def test_two_metrics_of_one_name_are_told_apart(data: DataBunch) -> None:
+    learn = constant_learner(data, metrics=[MeanIoU(), MeanIoU(0), MeanIoU(1)])
+    learn.fit(1, 1e-4)
+    assert learn.recorder.names[3:6] == ["mean_iou", "mean_iou_2", "mean_iou_3"]
+    assert len(set(learn.recorder.metrics[0])) == 3
+
+
+def labelled() -> LabelLists:
+    images, masks = squares(12, np.random.default_rng(1))
+    items = SegmentationItemList.from_arrays({"all": (images, np.arange(12))})
+    by_item = {item: masks[int(item.parent.name)] for item in items.items}
+    split = items.split_by_idx(range(8, 12))
+    return split.label_from_func(by_item.__getitem__, classes=["ground", "square"])
+
+
+def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path) -> None:
+    def train(size: tuple[int, int]) -> None:
+        data = labelled().transform(size=size).databunch(bs=4).normalize(imagenet_stats)
+        constant_learner(data, path=tmp_path).fit(1, 1e-3, checkpoint="same")
+
+    train((16, 16))
+    train((16, 16))
+    with pytest.raises(CheckpointError, match=r"data was size .*16.*, now size .*height=8"):
+        train((8, 12))
+
+
+def test_a_databunch_stays_as_it_is_when_its_lists_are_transformed_again() -> None:
+    lists = labelled()
+    small = lists.transform(size=(12, 16)).databunch(bs=4)
+    large = lists.transform(size=(24, 32)).databunch(bs=4)
+    for kind in ("train", "valid", "fix"):
+        assert small.one_batch(kind)[0].shape[2:] == (12, 16)
+        assert large.one_batch(kind)[0].shape[2:] == (24, 32)
+
+
+def test_a_test_set_without_masks() -> None:
+    lists = labelled()
+    pictures = ImageList.from_arrays(
+        {"all": (squares(4, np.random.default_rng(2))[0], np.arange(4))}
+    )
+    data = lists.add_test(pictures).databunch(bs=4)
+    learn = constant_learner(data)
+    assert learn.get_preds("test")[0].shape == (4, 2, 24, 32)
+    with pytest.raises(ValueError, match="show_results: the loader 'test' has no targets"):
+        learn.show_results(dl="test")
+    with pytest.raises(ValueError, match="the loader 'test' has no masks"):
+        segmentation_confusion(learn, "test")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"size": "x"}, "size must be a pair"),
+        ({"padding_mode": "bogus"}, "mode must be one of"),
+        ({"resize_method": "crop"}, "pass size= as well"),
+    ],
+)
+def test_a_transform_that_is_refused_changes_nothing(options: dict, said: str) -> None:
+    lists = labelled()
+    with pytest.raises(DataError, match=said):
+        lists.transform(get_transforms(), tfm_y=True, **options)
+    assert lists.train.tfms == [] and not lists.train.tfm_y and lists.size is None

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +22,9 @@ ARCHIVES = (
 LABELS_SHA256 = "de13ab46bbd4a4f1bd426eaaaad828c995031b72eb49b859f0d6123dd4de8b9f"
 FOLDERS = ("train", "trainannot", "val", "valannot", "test", "testannot")
 MOST_BYTES = 1 << 30  # unpacked: the 1,402 files have some 200 MB
+COUNTS = {"train": 367, "val": 101, "test": 233}  # pictures, each with a mask of its name
+# what a cut or damaged archive raises, at the latest when it is unpacked
+DAMAGED = (OSError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
 TIMEOUT = (5, 60)  # seconds to connect, and between two pieces of the file
 
 
@@ -31,7 +35,7 @@ def fetch_camvid(folder: str | Path) -> Path:
     where `folder` exists and has something else in it.
     """
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataNotFound(
             f"fetch_camvid: {folder} is there and is not CamVid, or not all of it; delete it, and "
             "it is fetched anew"
@@ -44,12 +48,15 @@ def fetch_camvid(folder: str | Path) -> Path:
             partial.mkdir()
             _download(url, partial / "archive.zip")
             unpack(partial / "archive.zip", partial / "CamVid")
+            _check_pictures(partial / "CamVid")
             _check_labels(partial / "CamVid")
             if folder.exists():
                 folder.rmdir()  # empty
             (partial / "CamVid").rename(folder)
             return folder
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
+            if _whole(folder):  # another process was faster
+                return folder
             refusals.append(f"{url}: {type(error).__name__}: {error}")
         finally:  # Ctrl-C too: leave nothing half fetched
             shutil.rmtree(partial, ignore_errors=True)
@@ -94,6 +101,25 @@ def _inside(info: zipfile.ZipInfo) -> PurePosixPath | None:
     if stat.S_ISLNK(info.external_attr >> 16):
         raise ValueError(f"the archive has a link {info.filename!r}, where CamVid has files")
     return PurePosixPath(*path.parts[2:])
+
+
+def _names(folder: Path) -> set[str]:
+    return {file.name for file in folder.glob("*.png")}
+
+
+def _whole(folder: Path) -> bool:
+    """Whether all pictures are there, each with its mask."""
+    return all(
+        len(_names(folder / part)) == count
+        and _names(folder / part) == _names(folder / f"{part}annot")
+        for part, count in COUNTS.items()
+    )
+
+
+def _check_pictures(folder: Path) -> None:
+    if not _whole(folder):
+        found = {name: len(_names(folder / name)) for name in FOLDERS}
+        raise ValueError(f"it has {found} files; CamVid has {COUNTS}, and a mask for each")
 
 
 def _check_labels(folder: Path) -> None:

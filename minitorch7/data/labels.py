@@ -17,6 +17,7 @@ import numpy as np
 from .bunch import DataBunch
 from .errors import DataError, check_count
 from .normalize import as_floats
+from .resample import check_mode
 from .sizes import ResizeMethod, Size, checked_size
 from .transforms import Transform, checked_transforms, vary, vary_both
 
@@ -136,7 +137,7 @@ class LabelLists:
         It is a third set: it does not stand in for the validation set.
         """
         train = self.train.x
-        if not isinstance(items, type(train)):
+        if not hasattr(items, "pixels"):
             items = type(train).from_files(list(items), self.path, train.pixels.mode)
         if not len(items):
             raise DataError("add_test: the list is empty; a test set needs at least one picture")
@@ -173,17 +174,21 @@ class LabelLists:
         than their own, 'reflection', 'zeros' or 'border'.
         """
         train_tfms, valid_tfms = checked_transforms(tfms)
+        if size is None and resize_method is not None:
+            raise DataError("transform: resize_method says how to reach a size; pass size= as well")
+        target = None if size is None else checked_size(size, resize_method)
         if padding_mode is not None:
+            mode = check_mode("transform", padding_mode)
             train_tfms, valid_tfms = (
-                [_padded(tfm, padding_mode) for tfm in side] for side in (train_tfms, valid_tfms)
+                [_padded(tfm, mode) for tfm in side] for side in (train_tfms, valid_tfms)
             )
         self._check_tfm_y(tfm_y, [*train_tfms, *valid_tfms])
         self.train.tfms, self.valid.tfms, self._valid_tfms = train_tfms, valid_tfms, valid_tfms
         self.train.tfm_y = self.valid.tfm_y = tfm_y
         if self.test is not None:
             self.test.tfms = valid_tfms
-        if size is not None:
-            self._resize(checked_size(size, resize_method))
+        if target is not None:
+            self._resize(target)
         return self
 
     def _check_tfm_y(self, tfm_y: bool, tfms: Sequence[Transform]) -> None:
@@ -229,7 +234,8 @@ class LabelLists:
         `seed` fixes the order and the variation of every batch; `prefetch` is how many batches a
         thread makes ahead, and `num_workers` how many threads decode files for it (one a core
         unless given, 16 at most): neither changes a batch. `path` is where a learner keeps its
-        models; the items' folder unless given.
+        models; the items' folder unless given. Another `transform` of these lists later leaves the
+        databunch as it is.
         """
         if num_workers is not None:
             check_count("databunch", "num_workers", num_workers)
@@ -237,15 +243,20 @@ class LabelLists:
                 for side in () if part is None else (part.x, part.y):
                     if hasattr(side, "pixels"):
                         side.pixels.workers = num_workers
-        return DataBunch(self, bs, val_bs, path, seed, prefetch)
+        return DataBunch(self._copied(), bs, val_bs, path, seed, prefetch)
+
+    def _copied(self) -> LabelLists:
+        """The same sets in lists of their own, which share the pixels."""
+        sets = (self.train, self.valid, self.test)
+        own = LabelLists(*[s if s is None else s.with_pictures(s.x, s.y) for s in sets])
+        own.size, own._valid_tfms = self.size, self._valid_tfms
+        return own
 
 
 def _padded(transform: Transform, mode: str) -> Transform:
     """The transform, or where it moves pixels about, a copy of it with `mode` beyond the edge."""
     from .geometry import Geometric
-    from .resample import check_mode
 
-    mode = check_mode("transform", mode)
     if not isinstance(transform, Geometric):
         return transform
     transform = copy.copy(transform)

@@ -107,9 +107,8 @@ class FilePixels:
         self.files, self.mode, self.size, self.cache_bytes = list(files), mode, size, cache_bytes
         self.workers = cores() if workers is None else workers
         self._lock = threading.Lock()  # two loaders' threads may decode at once
-        self._first: tuple[int, tuple[int, ...]] | None = None  # row and shape all must agree with
         self._kept: list[np.ndarray | None] = [None] * len(self.files)  # (C, h, w), not cropped
-        self._used = 0  # bytes that they take
+        self._used = self._last = 0  # bytes that they take, and that the last one decoded takes
 
     def __len__(self) -> int:
         return len(self.files)
@@ -126,12 +125,11 @@ class FilePixels:
     def gather(self, rows: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
         """The pictures `rows` (n,) as a new uint8 array (n, C, H, W); see ArrayPixels.gather."""
         rows = np.asarray(rows).tolist()
-        if self._first is None and rows:
-            self._picture(rows[0])  # before the threads, so that it is not chance which is first
         missing = [row for row in dict.fromkeys(rows) if self._kept[row] is None]
         fresh = dict(zip(missing, in_threads(self._picture, missing, self.workers), strict=True))
         pictures = [fresh[row] if row in fresh else self._kept[row] for row in rows]
         if self.size is None:
+            self._check_shapes(rows, pictures)
             return np.stack(pictures)
         return _cropped(pictures, self.size, places)
 
@@ -139,16 +137,13 @@ class FilePixels:
         """Decode pictures now, with a progress bar, as many as fit in the cache."""
         step = 4 * max(self.workers, 1)
         for start in progress(range(0, len(self), step), "decoding images"):
-            if self._used + self._bytes_each() > self.cache_bytes:
+            if self._used + self._last > self.cache_bytes:
                 break
             in_threads(self._picture, range(start, min(start + step, len(self))), self.workers)
 
     def resized(self, size: Size) -> FilePixels:
         """The same files, resized to `size` while they are decoded."""
         return FilePixels(self.files, self.mode, size, self.cache_bytes, self.workers)
-
-    def _bytes_each(self) -> int:
-        return 0 if self._first is None else int(np.prod(self._first[1]))
 
     def _picture(self, row: int) -> np.ndarray:
         """Picture `row` (C, h, w): kept, or decoded and kept if it fits."""
@@ -157,10 +152,7 @@ class FilePixels:
             return kept
         picture = self._decode(row)
         with self._lock:
-            if self._first is None:
-                self._first = row, picture.shape
-            if self.size is None:
-                self._check_shape(row, picture.shape)
+            self._last = picture.nbytes
             if self._kept[row] is None and self._used + picture.nbytes <= self.cache_bytes:
                 self._kept[row] = picture
                 self._used += picture.nbytes
@@ -169,15 +161,16 @@ class FilePixels:
     def _decode(self, row: int) -> np.ndarray:
         return decode(self.files[row], self.mode, self.size)
 
-    def _check_shape(self, row: int, shape: tuple[int, ...]) -> None:
-        first, expected = self._first  # type: ignore[misc]
-        if shape != expected:
-            (_, h, w), (_, eh, ew) = shape, expected
-            raise DataError(
-                "ImageList: pictures must have one size to be stacked in a batch, but "
-                f"{self.files[first]} is {eh} high and {ew} wide, and {self.files[row]} is {h} "
-                f"high and {w} wide; resize them with .transform(tfms, size=({eh}, {ew}))"
-            )
+    def _check_shapes(self, rows: Sequence[int], pictures: Sequence[np.ndarray]) -> None:
+        """Pictures that are to be stacked must have one shape."""
+        for row, picture in zip(rows, pictures, strict=True):
+            if picture.shape != pictures[0].shape:
+                (_, h, w), (_, eh, ew) = picture.shape, pictures[0].shape
+                raise DataError(
+                    "ImageList: pictures must have one size to be stacked in a batch, but "
+                    f"{self.files[rows[0]]} is {eh} high and {ew} wide, and {self.files[row]} is "
+                    f"{h} high and {w} wide; resize them with .transform(tfms, size=({eh}, {ew}))"
+                )
 
 
 def _cropped(pictures: list[Any], size: Size, places: np.ndarray | None) -> np.ndarray:

@@ -8,7 +8,8 @@
         .normalize(imagenet_stats)
 
 A mask is a picture that must never be averaged: halfway between a road (3) and a tree (5) there is
-no pavement (4). So masks are resized and moved by taking whole pixels, and nothing changes their values.
+no pavement (4). So masks are resized and moved by taking whole pixels, and nothing changes their
+values.
 """
 
 from __future__ import annotations
@@ -223,7 +224,8 @@ def _stacked(
     for value, item in zip(values, items, strict=True):
         whole = isinstance(value, np.ndarray) and value.dtype.kind in "iub"
         if not whole or value.ndim != 2:
-            met = f"{value.dtype} of shape {value.shape}" if whole else f"{value!r:.60}"
+            array = isinstance(value, np.ndarray)
+            met = f"{value.dtype} of shape {value.shape}" if array else f"{value!r:.60}"
             raise DataError(
                 f"{function}: the mask of {item} must be the path of its file or an array (H, W) of"
                 f" whole numbers, and all of one kind, got {met}"

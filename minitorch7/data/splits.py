@@ -104,7 +104,7 @@ def by_files(
 def read_names(file: Path) -> list[str]:
     """The lines of a text file that are not empty."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"split_by_fname_file: {file} cannot be read as a text of names, one a line "

@@ -60,6 +60,11 @@ def interpret(learn: Learner, dl: Any = "valid", with_loss: bool = False) -> Int
 
     ValueError where the model is no classifier of whole items, with one row of scores for each.
     """
+    if getattr(getattr(learn.loader(dl), "dataset", None), "kind", "") == "mask":
+        raise ValueError(
+            "interpret: every pixel of these pictures has an answer of its own; "
+            "segmentation_confusion(learn, dl) counts them"
+        )
     probabilities, targets, *losses = learn.get_preds(dl, with_loss=with_loss)
     shape = None if targets is None else targets.shape
     if probabilities.ndim != 2 or shape not in [(len(probabilities),), (len(probabilities), 1)]:

@@ -94,18 +94,27 @@ class Answers:
         undo = getattr(self.data, "denorm_y", lambda y: y)
         return np.clip(host(undo(targets)), 0, 1)
 
-    def predict(self, item: Any) -> tuple[str, int, np.ndarray]:
-        """(class name, class number, probabilities) for one item.
+    def predict(self, item: Any) -> tuple[Any, Any, np.ndarray]:
+        """(class name, class number, probabilities (classes,)) for one item.
 
-        An item is what `data.one_item` takes, such as a path or a picture; a Tensor (C, H, W) is
-        taken as it is, ready for the model.
+        Of a model that answers for every pixel: (the names of the classes it found, class numbers
+        (H, W), probabilities (classes, H, W)). An item is what `data.one_item` takes, such as a
+        path or a picture; a Tensor (C, H, W) is taken as it is, ready for the model.
         """
         if not getattr(self.data, "classes", None):
             raise ValueError("predict: the data has no classes; use learn.pred_batch")
         xb = item[None] if isinstance(item, Tensor) else self.data.one_item(item)
-        probabilities = host(self.pred_batch((xb, None)))[0]
+        probabilities, classes = host(self.pred_batch((xb, None)))[0], self.data.classes
+        if len(probabilities) != len(classes):
+            raise ValueError(
+                f"predict: the model answers {probabilities.shape} for one item, but the data has "
+                f"{len(classes)} classes; use learn.pred_batch"
+            )
+        if probabilities.ndim > 1:
+            numbers = probabilities.argmax(0)
+            return [str(classes[i]) for i in np.unique(numbers)], numbers, probabilities
         index = int(probabilities.argmax())
-        return str(self.data.classes[index]), index, probabilities
+        return str(classes[index]), index, probabilities
 
     # ---- tables and pictures
 

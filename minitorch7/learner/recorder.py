@@ -74,7 +74,9 @@ class Recorder(Callback):
     @property
     def names(self) -> list[str]:
         """The headings: epoch, losses, metrics, other callbacks' columns, time."""
-        metrics = [metric_name(m) for m in self.learn.metrics]
+        plain = [metric_name(m) for m in self.learn.metrics]
+        same = [plain[:i].count(name) for i, name in enumerate(plain)]  # of one name, before it
+        metrics = [f"{n}_{k + 1}" if k else n for n, k in zip(plain, same, strict=True)]
         return ["epoch", "train_loss", "valid_loss", *metrics, *self.extra, "time"]
 
     def add_columns(self, *names: str) -> None:

@@ -22,6 +22,11 @@ def show_results(learn: Learner, rows: int = 3, dl: Any = "valid", cmap: str = "
     images   `rows` rows: input, prediction, target
     """
     xb, yb = next(iter(learn.loader(dl).batches(0)))
+    if yb is None:
+        raise ValueError(
+            f"show_results: the loader {dl!r} has no targets to show beside the answers; use "
+            "learn.pred_batch, or a loader with labels"
+        )
     out = learn.pred_batch((xb, yb))
     if out.ndim == 2:
         return _classes(learn, xb, yb, out, rows * rows, cmap)

@@ -75,7 +75,9 @@ class Checkpointer(Callback):
                 f"fit: {self.path} was written by learn.save, not by a training that can be "
                 "resumed; choose another name for checkpoint="
             )
-        names = [name for name in {**saved, **self.call} if saved.get(name) != self.call.get(name)]
+        old = {"data"} - saved.keys()  # what checkpoints of earlier versions do not know
+        names = {**saved, **self.call}.keys() - old
+        names = [name for name in names if saved.get(name) != self.call.get(name)]
         if names:
             changes = "; ".join(f"{n} was {saved.get(n)}, now {self.call.get(n)}" for n in names)
             raise CheckpointError(
@@ -174,7 +176,23 @@ def describe_call(learn: Learner, function: str, **arguments: Any) -> dict[str, 
         "batches": len(loader),
         "batch_size": loader.batch_size,
         "data_seed": getattr(loader, "seed", None),
+        "data": _described(loader),
     }
+
+
+def _described(loader: Any) -> str | None:
+    """Size, transforms and scale of the training pictures, where the loader knows them.
+
+    A convolutional network's weights fit pictures of any size, so nothing else would notice.
+    """
+    data = getattr(loader, "dataset", None)
+    if not hasattr(data, "tfms"):
+        return None
+    # object's repr holds an address, which is another one in the next process
+    plain = object.__repr__
+    tfms = [type(t).__name__ if type(t).__repr__ is plain else repr(t) for t in data.tfms]
+    stats = loader.stats and [part.tolist() for part in loader.stats]
+    return f"size {data.x.pixels.size}, tfms {tfms}, tfm_y {data.tfm_y}, stats {stats}"
 
 
 def _plain(value: Any) -> Any:

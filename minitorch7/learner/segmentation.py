@@ -111,6 +111,8 @@ def segmentation_confusion(learn: Any, dl: Any = "valid", void_code: int | None 
     counts = None
     with nn.evaluating(learn.model), no_grad():
         for xb, yb in learn.loader(dl).batches(0):
+            if yb is None:
+                raise ValueError(f"segmentation_confusion: the loader {dl!r} has no masks")
             batch = confusion_counts(learn.model(xb), yb, void_code)
             counts = batch if counts is None else counts + batch
     if counts is None:

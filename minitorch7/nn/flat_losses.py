@@ -40,12 +40,13 @@ class CrossEntropyFlat(CrossEntropyLoss):
             )
         target = target.reshape(places)
         if axis == 0:
-            return super().forward(input.unsqueeze(0), target.unsqueeze(0))
-        if axis > 1:  # the axes before the classes are samples alike
+            input, target = input.unsqueeze(0), target.unsqueeze(0)
+        elif axis > 1:  # the axes before the classes are samples alike
             samples = math.prod(places[:axis])
             input = input.reshape(samples, *input.shape[axis:])
             target = target.reshape(samples, *places[axis:])
-        return super().forward(input, target)
+        loss = super().forward(input, target)
+        return loss.reshape(places) if self.reduction == "none" else loss
 
     def extra_repr(self) -> str:
         """What stands between the brackets."""

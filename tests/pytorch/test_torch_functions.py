@@ -10,8 +10,8 @@ from .cases import Case, case, every_case
 from .comparing import compare
 
 CASES = every_case()
-# Compared by tests of their own: dropout draws numbers, bind is ours alone.
-ELSEWHERE = {"dropout", "dropout2d", "bind"}
+# Compared by tests of their own: dropout draws numbers, bind is ours alone, sigmoid_range fastai's.
+ELSEWHERE = {"dropout", "dropout2d", "bind", "sigmoid_range"}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

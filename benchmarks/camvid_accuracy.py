@@ -2,14 +2,16 @@
 
     python benchmarks/camvid_accuracy.py                     # both, 12 epochs, seed 0
     python benchmarks/camvid_accuracy.py --rivals minitorch7 --seeds 0 1 --threads 2
+    python benchmarks/camvid_accuracy.py --varied --epochs 20  # the recipe of lesson 6
     python benchmarks/camvid_accuracy.py --quick             # few and small pictures, 2 epochs
     python benchmarks/camvid_accuracy.py --table             # only print what has been measured
 
-Street scenes of 96×128 pixels in batches of 8, flipped left to right at random, nothing else;
-ImageNet's scale, but weights that have learned nothing. One cycle up to a learning rate of 2e-3,
-Adam's momentum between 0.95 and 0.85, true weight decay 0.01. The loss counts all 12 classes, Void
-too; the accuracy is the share of right pixels among those of the validation pictures that are not
-Void. minitorch7 draws the initial weights, which PyTorch copies, and its DataLoader feeds both.
+Street scenes of 96×128 pixels in batches of 8, mirrored at random and not varied otherwise, unless
+`--varied` asks for all of `get_transforms()`, as lesson 6 does for 20 epochs. ImageNet's scale, but
+weights that have learned nothing. One cycle up to a learning rate of 2e-3, Adam's momentum between
+0.95 and 0.85, true weight decay 0.01. The loss counts all 12 classes, Void too; the accuracy is the
+share of right pixels among those of the validation pictures that are not Void. minitorch7 draws the
+initial weights, which PyTorch copies, and its DataLoader feeds both.
 
 Results are kept in a JSON file, a row a run, and a run that is in it is not repeated: a benchmark
 that was interrupted begins again with the run it was at. Each run has a process of its own.
@@ -35,24 +37,31 @@ NAME, HERE = "camvid_accuracy", Path(__file__).resolve().parent
 SIZE, QUICK_SIZE = (96, 128), (48, 64)
 QUICK_EPOCHS, QUICK_PICTURES = 2, 6  # pictures of training and of validation each
 MAX_LR, MOMENTUM = 2e-3, (0.95, 0.85)
-ALIKE = ("epochs", "batch", "threads", "quick")  # what, beside rival and seed, makes a run
+ALIKE = (
+    "epochs",
+    "batch",
+    "threads",
+    "quick",
+    "varied",
+)  # what, beside rival and seed, makes a run
 SAME = 1e-3  # what two libraries' first losses may differ by
-HEAD = ("library", "threads", "runs", "epochs", "accuracy", "best epoch", "s an epoch")
+HEAD = ("library", "threads", "runs", "pictures", "epochs", "accuracy", "best epoch", "s an epoch")
 HEAD += ("minitorch7 takes",)
 
 
 # -------------------------------------------------------------------------------- the street scenes
 
 
-def scenes(data: str | None, batch: int, seed: int, quick: bool) -> Any:
+def scenes(data: str | None, batch: int, seed: int, quick: bool, varied: bool) -> Any:
     """The pictures with their masks behind loaders. DataNotFound where there is no CamVid."""
-    from minitorch7.data import FlipLR, camvid, imagenet_stats
+    from minitorch7.data import FlipLR, camvid, get_transforms, imagenet_stats
 
     lists = camvid(data, download=False).labelled()
     if quick:
         few = np.arange(QUICK_PICTURES)
         lists.train, lists.valid = lists.train.take(few), lists.valid.take(few)
-    lists.transform(([FlipLR()], []), size=QUICK_SIZE if quick else SIZE, tfm_y=True)
+    tfms = get_transforms() if varied else ([FlipLR()], [])
+    lists.transform(tfms, size=QUICK_SIZE if quick else SIZE, tfm_y=True)
     return lists.databunch(bs=batch, seed=seed).normalize(imagenet_stats)
 
 
@@ -64,7 +73,7 @@ def train(rival: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
     from minitorch7.optim.schedules import OneCycle
 
     rivals.load(rival).set_threads(chosen.threads)
-    data = scenes(chosen.data, chosen.batch, seed, chosen.quick)
+    data = scenes(chosen.data, chosen.batch, seed, chosen.quick, chosen.varied)
     train_dl, valid_dl = data.train_dl, data.valid_dl
     step, classes, adamw = rivals.load(rival).build_segmenter(seed)
     cycle = OneCycle(chosen.epochs * len(train_dl), MAX_LR, MOMENTUM)
@@ -132,6 +141,7 @@ def run_all(names: list[str], absent: dict[str, str], chosen: argparse.Namespace
             command = [sys.executable, __file__, "--one", rival, str(seed)]
             command += ["--epochs", str(chosen.epochs), "--batch", str(chosen.batch)]
             command += ["--threads", str(chosen.threads), *["--quick"] * chosen.quick]
+            command += ["--varied"] * chosen.varied
             command += ["--data", str(chosen.data)] if chosen.data else []
             environment = machine.environment(chosen.threads)
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -144,9 +154,13 @@ def run_all(names: list[str], absent: dict[str, str], chosen: argparse.Namespace
 def differing(rows: list[dict[str, Any]]) -> list[str]:
     """A line for each run whose first loss is not minitorch7's, whose weights and batch it had."""
     found = []
-    ours = {(r["seed"], r["batch"], r["quick"]): r for r in rows if r["rival"] == rivals.OURS}
+    ours = {
+        (r["seed"], r["batch"], r["quick"], r["varied"]): r
+        for r in rows
+        if r["rival"] == rivals.OURS
+    }
     for r in rows:
-        mine = ours.get((r["seed"], r["batch"], r["quick"]))
+        mine = ours.get((r["seed"], r["batch"], r["quick"], r["varied"]))
         if mine and not abs(mine["first_loss"] - r["first_loss"]) <= SAME:
             found.append(
                 f"seed {r['seed']}: first loss {mine['first_loss']:.5f} in minitorch7 but "
@@ -166,7 +180,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         ours, seconds = pace.get((rivals.OURS, *alike)), pace[rival, *alike]
         last = np.mean([r["accuracy"][-1] for r in group])
         best = np.mean([max(r["accuracy"]) for r in group])
-        cells = [rivals.TITLES[rival], group[0]["threads"], len(group), group[0]["epochs"]]
+        kind = "varied" if group[0]["varied"] else "mirrored"
+        cells = [rivals.TITLES[rival], group[0]["threads"], len(group), kind, group[0]["epochs"]]
         ratio = "-" if rival == rivals.OURS or ours is None else f"{ours / seconds:.2f} ×"
         lines.append([*cells, f"{last:.4f}", f"{best:.4f}", f"{seconds:.1f}", ratio])
     return report.table(HEAD, lines)
@@ -206,7 +221,7 @@ def command_of(chosen: argparse.Namespace) -> str:
     words = [f"python benchmarks/{NAME}.py --rivals", *chosen.rivals]
     words += ["--seeds", *map(str, chosen.seeds), "--epochs", str(chosen.epochs)]
     words += ["--batch", str(chosen.batch), "--threads", str(chosen.threads)]
-    return " ".join([*words, *["--quick"] * chosen.quick])
+    return " ".join([*words, *["--quick"] * chosen.quick, *["--varied"] * chosen.varied])
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -226,6 +241,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--picture", type=Path, help="the PNG file (default: pictures/, or by --out)"
     )
     parser.add_argument("--quick", action="store_true", help="a taste, in out/")
+    parser.add_argument("--varied", action="store_true", help="all of get_transforms()")
     parser.add_argument("--table", action="store_true", help="train nothing, print the table")
     parser.add_argument("--one", nargs=2, metavar=("RIVAL", "SEED"), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)

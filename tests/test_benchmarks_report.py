@@ -210,7 +210,8 @@ def test_accuracies_are_kept_and_tabled(tmp_path):
 
 def segmented(rival: str, seed: int, accuracies: list[float], loss: float = 2.5) -> dict:
     """A run of camvid_accuracy as its file keeps it."""
-    known = {"epochs": 2, "batch": 8, "threads": 1, "quick": False, "first_loss": loss}
+    known = {"epochs": 2, "batch": 8, "threads": 1, "quick": False, "varied": False}
+    known["first_loss"] = loss
     curves = {"train_loss": [2.0, 1.0], "accuracy": accuracies, "seconds": [2.0, 4.0]}
     return {"rival": rival, "seed": seed, **known, **curves}
 
@@ -219,8 +220,8 @@ def test_segmentations_are_tabled_and_drawn(tmp_path):
     ours = [segmented("minitorch7", 0, [0.5, 0.7]), segmented("minitorch7", 1, [0.9, 0.8])]
     theirs = {**segmented("pytorch", 0, [0.5, 0.6]), "seconds": [6.0, 6.0]}
     lines = camvid_accuracy.table([*ours, theirs]).splitlines()
-    assert "| minitorch7 | 1 | 2 | 2 | 0.7500 | 0.8000 | 3.0 | - |" in lines[2]
-    assert "| PyTorch eager | 1 | 1 | 2 | 0.6000 | 0.6000 | 6.0 | 0.50 × |" in lines[3]
+    assert "| minitorch7 | 1 | 2 | mirrored | 2 | 0.7500 | 0.8000 | 3.0 | - |" in lines[2]
+    assert "| PyTorch eager | 1 | 1 | mirrored | 2 | 0.6000 | 0.6000 | 6.0 | 0.50 × |" in lines[3]
     camvid_accuracy.picture([*ours, theirs], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
 

@@ -331,7 +331,7 @@ lesson.show(learn.recorder.plot(), options, "4_lr_find")
 # %%
 def train(name, epochs, max_lr, **cycle):
     """One cycle, kept in a checkpoint: started again, it goes on or is done."""
-    epochs = 2 if options.quick else min(epochs, options.epochs or epochs)
+    epochs = 5 if options.quick else min(epochs, options.epochs or epochs)
     learn.fit_one_cycle(
         epochs,
         max_lr=max_lr,

@@ -132,6 +132,7 @@ ACTIVATIONS = [
     Case("softplus, linear part", lambda x: F.softplus(x, 3.0, 1.0) * x, spread((3, 4))),
     Case("tanh", F.tanh, normal((3, 4))),
     Case("sigmoid", F.sigmoid, normal((3, 4))),
+    Case("sigmoid_range", lambda x: F.sigmoid_range(x, -1.0, 2.0), normal((3, 4))),
     Case("dropout", _seeded(lambda x: F.dropout(x * x, 0.4)), normal((4, 5))),
     Case("dropout2d", _seeded(lambda x: F.dropout2d(x * x, 0.4)), normal((3, 4, 2, 2))),
 ]

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_configure() -> None:
-    """Ctrl-C is part of what is tested; a shell's background job is started with it switched off."""
+    """Ctrl-C is part of what is tested, and a shell's background jobs are started without it."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -37,7 +37,7 @@ def options_of(doc: str, out: str) -> argparse.Namespace:
         "--backend", choices=["numpy", "cupy"], help="processor or NVIDIA GPU"
     )
     parser.add_argument("--data", metavar="DIR", help="folder with the data set")
-    parser.add_argument("--out", default=out, metavar="DIR", help=f"pictures ({out})")
+    parser.add_argument("--out", metavar="DIR", help=f"pictures, checkpoints ({out})")
     parser.add_argument(
         "--epochs", type=int, metavar="N", help="at most N epochs a fit"
     )
@@ -65,7 +65,8 @@ def options_of(doc: str, out: str) -> argparse.Namespace:
             parser.error(str(error))
     if options.threads:
         mt.set_num_threads(options.threads)
-    options.out = Path(options.out)
+    # a taste has a folder of its own: the whole lesson cannot go on from its weights
+    options.out = Path(options.out or (f"{out}_quick" if options.quick else out))
     mt.manual_seed(options.seed)
     return options
 

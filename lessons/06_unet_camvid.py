@@ -395,8 +395,8 @@ lesson.show(figure, options, "7_predictions")
 
 # %% [markdown]
 # And class by class. What is large is found, and what is thin or rare is not. A
-# pole is one pixel wide at this size, four at the full size. And the cyclists, of
-# whom there were so few to learn from: what were they taken for?
+# pole is a pixel or so wide at this size. And the cyclists, of whom there were so few
+# to learn from: what were they taken for?
 
 # %%
 confusion = segmentation_confusion(learn, void_code=VOID)

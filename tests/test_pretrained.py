@@ -30,7 +30,7 @@ def nothing_else(tmp_path, monkeypatch):
     """No data in the environment, an empty cache, and no network."""
     monkeypatch.delenv("MINITORCH7_DATA", raising=False)
     monkeypatch.delenv("MINITORCH7_OFFLINE", raising=False)
-    monkeypatch.setattr(module, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(module.places, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(module, "URL", "http://127.0.0.1:9/")  # nobody listens there
 
 

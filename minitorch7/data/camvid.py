@@ -84,25 +84,15 @@ def find_camvid(path: str | Path | None = None, download: bool | None = None) ->
     the cache (some 190 MB), unless `download` is False or, where it is not given,
     ``$MINITORCH7_OFFLINE`` is set. Raises DataNotFound, which names every place that was tried.
     """
-    found, tried = places.look_for("CamVid", path, SUBFOLDERS, lambda at: layout(at) is not None)
-    if found is not None:
-        return found
-    looked = "\n  ".join(map(str, tried))
+    found = places.look_for("CamVid", path, SUBFOLDERS, lambda at: layout(at) is not None)
     fix = "set MINITORCH7_DATA to a folder that has camvid/, or use drawn_streets()"
-    if not places.downloads_allowed(download):
-        raise DataNotFound(
-            f"camvid: not found, and downloads are off. Looked in\n  {looked}\n"
-            f"Allow the download, {fix}."
-        )
+    return places.found_or_fetched("CamVid", found, _fetch, download, fix)
+
+
+def _fetch(folder: Path) -> Path:
     from .fetch_camvid import fetch_camvid
 
-    try:
-        return fetch_camvid(places.cache_folder() / "camvid")
-    except DataNotFound as error:
-        raise DataNotFound(
-            f"camvid: not found and not to be fetched. Looked in\n  {looked}\n{error}\n"
-            f"Mend the connection, {fix}."
-        ) from error
+    return fetch_camvid(folder)
 
 
 def layout(folder: Path) -> str | None:

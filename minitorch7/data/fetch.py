@@ -50,23 +50,9 @@ def find_mnist(path: str | Path | None = None, download: bool | None = None) -> 
     it is not given, ``$MINITORCH7_OFFLINE`` is set. Raises DataNotFound, which names every place
     that was tried.
     """
-    found, tried = places.look_for("MNIST", path, SUBFOLDERS, _is_mnist)
-    if found is not None:
-        return found
-    looked = "\n  ".join(map(str, tried))
+    found = places.look_for("MNIST", path, SUBFOLDERS, _is_mnist)
     fix = "set MINITORCH7_DATA to a folder with MNIST's four .gz files, or use drawn_digits()"
-    if not places.downloads_allowed(download):
-        raise DataNotFound(
-            f"mnist: not found, and downloads are off. Looked in\n  {looked}\n"
-            f"Allow the download, {fix}."
-        )
-    try:
-        return fetch_mnist(places.cache_folder() / "mnist")
-    except DataNotFound as error:
-        raise DataNotFound(
-            f"mnist: not found and not to be fetched. Looked in\n  {looked}\n{error}\n"
-            f"Mend the connection, {fix}."
-        ) from error
+    return places.found_or_fetched("MNIST", found, fetch_mnist, download, fix)
 
 
 def fetch_mnist(folder: str | Path) -> Path:

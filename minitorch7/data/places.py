@@ -22,6 +22,35 @@ def downloads_allowed(download: bool | None) -> bool:
     return not os.environ.get("MINITORCH7_OFFLINE") if download is None else download
 
 
+def found_or_fetched(
+    name: str,
+    found: tuple[Path | None, list[Path]],
+    fetch: Callable[[Path], Path],
+    download: bool | None,
+    fix: str,
+) -> Path:
+    """The folder that `look_for` found; else `fetch`ed into the cache's folder of that name.
+
+    DataNotFound, which names every place that was tried and the `fix`, where it cannot be had.
+    """
+    folder, tried = found
+    if folder is not None:
+        return folder
+    name, looked = name.lower(), "\n  ".join(map(str, tried))
+    if not downloads_allowed(download):
+        raise DataNotFound(
+            f"{name}: not found, and downloads are off. Looked in\n  {looked}\n"
+            f"Allow the download, {fix}."
+        )
+    try:
+        return fetch(cache_folder() / name)
+    except DataNotFound as error:
+        raise DataNotFound(
+            f"{name}: not found and not to be fetched. Looked in\n  {looked}\n{error}\n"
+            f"Mend the connection, {fix}."
+        ) from error
+
+
 def look_for(
     name: str,
     path: str | Path | None,

@@ -79,8 +79,4 @@ def first_layers_of_groups(model: DynamicUnet) -> list[nn.Module]:
 
 
 def _is_stage(module: nn.Module) -> bool:
-    return isinstance(module, nn.Sequential) and len(module) > 0 and _is_block(module[0])
-
-
-def _is_block(module: nn.Module) -> bool:
-    return isinstance(module, BasicBlock)
+    return isinstance(module, nn.Sequential) and any(isinstance(m, BasicBlock) for m in module)

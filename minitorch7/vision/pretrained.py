@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import nn
+from ..data import places
 from ..pth import WeightsError, WeightsNotFound, decode, read_pth
 
 URL = "https://download.pytorch.org/models/"
@@ -77,21 +78,19 @@ def find_weights(name: str, download: bool | None = None) -> Path:
     """
     if name not in PUBLISHED:
         raise WeightsNotFound(f"find_weights: {name!r} is none of {', '.join(PUBLISHED)}")
-    if download is None:
-        download = not os.environ.get("MINITORCH7_OFFLINE")
     tried = [folder / file for folder in _places() for file in PUBLISHED[name]]
     for path in tried:
         if path.is_file():
             return path
     newest = PUBLISHED[name][0]
     try:
-        if not download:
+        if not places.downloads_allowed(download):
             raise WeightsNotFound("Downloads are off.")
-        return fetch_weights(newest, _cache() / "models")
+        return fetch_weights(newest, places.cache_folder() / "models")
     except WeightsNotFound as error:
-        places = "\n  ".join(map(str, tried))
+        looked = "\n  ".join(map(str, tried))
         raise WeightsNotFound(
-            f"{name}: no pretrained weights. Looked for\n  {places}\n{error}\n"
+            f"{name}: no pretrained weights. Looked for\n  {looked}\n{error}\n"
             f"Mend or allow the connection, give the path of a file (pretrained='.../{newest}'), "
             "or start from random weights (pretrained=False)."
         ) from error
@@ -239,10 +238,4 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 def _places() -> list[Path]:
     data = os.environ.get("MINITORCH7_DATA")
     named = [Path(data).expanduser(), Path(data).expanduser() / "models"] if data else []
-    return [*named, _cache() / "models"]
-
-
-def _cache() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("minitorch7"))
+    return [*named, places.cache_folder() / "models"]

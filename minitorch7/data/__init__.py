@@ -10,7 +10,8 @@
     )
 
 Read in the order of the chain: `items`, `splits`, `labels`, `transforms`, `bunch`, `loader`,
-`normalize`. Labels are `categories`, or masks: `segmentation`. Transforms move pixels (`geometry`,
+`normalize`. Labels are `categories`, masks (`segmentation`) or pictures (`image_image`), and inputs
+can be `noise`. Transforms move pixels (`geometry`,
 `resample`) or light them (`lighting`); `augment` has the lesson's set. Under them: `pixels`,
 `decode` and `folders` (images on disk), `sizes`, `idx` (MNIST's format), `prefetch` (batches ahead
 of time). Beside them: `fetch` and `camvid` (finding MNIST and CamVid), `drawn` and `drawn_streets`
@@ -27,10 +28,12 @@ from .errors import DataError, DataNotFound
 from .fetch import fetch_mnist, find_mnist, mnist
 from .folders import write_png_folder
 from .geometry import Dihedral, FlipLR, RandZoom, Rotate, SymmetricWarp
+from .image_image import ImageImageList, ImageLabelList
 from .items import ImageList
 from .labels import LabelList, LabelLists
 from .lighting import Brightness, Contrast
 from .loader import DataLoader
+from .noise import GANItemList, NoisyItem, noop
 from .normalize import Stats, cifar_stats, imagenet_stats, mnist_stats
 from .segmentation import SegmentationItemList, SegmentationLabelList
 from .sizes import ResizeMethod
@@ -49,10 +52,14 @@ __all__ = [
     "DataNotFound",
     "Dihedral",
     "FlipLR",
+    "GANItemList",
+    "ImageImageList",
+    "ImageLabelList",
     "ImageList",
     "ItemLists",
     "LabelList",
     "LabelLists",
+    "NoisyItem",
     "Pad",
     "RandZoom",
     "RandomCrop",
@@ -76,6 +83,7 @@ __all__ = [
     "imagenet_stats",
     "mnist",
     "mnist_stats",
+    "noop",
     "rand_pad",
     "read_camvid",
     "write_png_folder",

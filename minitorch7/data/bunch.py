@@ -50,7 +50,7 @@ class DataBunch:
         self.fix_dl = DataLoader(fixed, val_bs, **still)
         self.test_dl = DataLoader(lists.test, val_bs, **still) if lists.test else None
         self.stats: Stats | None = None
-        self._do_x = True  # whether the pictures themselves are on that scale
+        self._do_x, self._do_y = True, False  # whether inputs, and targets, are on that scale
         _check_channels(lists)
 
     @property
@@ -80,7 +80,7 @@ class DataBunch:
 
     @property
     def c(self) -> int:
-        """The number of classes."""
+        """The number of classes; of labels that are pictures, their channels."""
         return self.label_lists.c
 
     @property
@@ -90,7 +90,7 @@ class DataBunch:
 
     @property
     def loss_func(self) -> Callable[..., Tensor]:
-        """The loss that fits the labels: cross entropy, for masks of every pixel."""
+        """The loss that fits the labels: cross entropy, or for pictures the squared error."""
         return self.train_ds.y.loss_func()
 
     def __repr__(self) -> str:
@@ -111,28 +111,44 @@ class DataBunch:
         """Give every channel mean 0 and deviation 1: x → (x - mean) / std, in all loaders.
 
         `stats` is (means, standard deviations) on the scale [0, 1]; without it they are taken from
-        one training batch, shuffled and varied: batch 0 of epoch 0. `do_y` would put targets that
-        are pictures on the same scale; classes have none. Raises DataError the second time.
+        one training batch, shuffled and varied: batch 0 of epoch 0. `do_y` puts targets that are
+        pictures on the same scale; classes and masks have none. `do_x=False` leaves the inputs as
+        they are: noise is on its scale already. Raises DataError the second time.
         """
         if self.stats is not None:
             raise DataError(
                 f"normalize: the data is normalised already (mean {self.stats.mean.tolist()}, std "
                 f"{self.stats.std.tolist()}); call it once, or build the databunch anew"
             )
-        x, _ = self.train_dl.raw(0, 0)
-        self.stats = stats_of(x) if stats is None else checked_stats(stats, x.shape[1])
-        self._do_x = do_x
+        do_y = do_y and self.train_ds.kind == "picture"
+        x, y = self.train_dl.raw(0, 0)
+        seen = x if do_x or not do_y else y
+        made = stats_of(seen) if stats is None else checked_stats(stats, seen.shape[1])
+        if do_x and do_y and x.shape[1] != y.shape[1]:
+            raise DataError(
+                f"normalize: one scale for inputs of {x.shape[1]} channels and targets of "
+                f"{y.shape[1]}; read both with the same convert_mode, or choose with do_x and do_y"
+            )
+        self.stats, self._do_x, self._do_y = made, do_x, do_y
         for loader in (self.train_dl, self.valid_dl, self.fix_dl, self.test_dl):
-            if loader is not None and do_x:
-                loader.stats = self.stats
+            if loader is not None:
+                loader.stats = made if do_x else None
+                loader.y_stats = made if do_y else None
         return self
 
     def denorm(self, x: Any) -> Any:
         """The way back, x · std + mean: of a tensor or array (N, C, H, W) or (C, H, W)."""
-        if self.stats is None or not self._do_x:
+        return self._undone(x) if self._do_x else x
+
+    def denorm_y(self, y: Any) -> Any:
+        """The way back for targets that are pictures, and for a model's answers like them."""
+        return self._undone(y) if self._do_y else y
+
+    def _undone(self, x: Any) -> Any:
+        if self.stats is None:
             return x
         if isinstance(x, Tensor):
-            return tensor(self.denorm(x.data), backend=x.backend)
+            return tensor(self._undone(x.data), backend=x.backend)
         if x.ndim not in (3, 4) or x.shape[-3] != len(self.stats.mean):
             raise DataError(
                 f"denorm: expected shape (N, C, H, W) or (C, H, W) with C = {len(self.stats.mean)} "
@@ -178,16 +194,24 @@ class DataBunch:
     ) -> Any:
         """A figure of rows x rows pictures of a batch; saved if `out`.
 
-        Classes are written above the pictures; masks are laid over them, with a legend.
+        Classes are written above the pictures; masks are laid over them, with a legend. Where
+        labels are pictures: `rows` rows of input and target; rows x rows targets if made of noise.
         """
         from .. import plot
 
         count = check_count("show_batch", "rows", rows, least=1) ** 2
         x, y = self.one_batch(ds_type, denorm=True)
+        kind = self.dl(ds_type).dataset.kind
+        if kind == "picture":
+            wanted = np.clip(self.denorm_y(y).numpy(), 0, 1)
+            figure = _picture_pairs(np.clip(x.numpy(), 0, 1), wanted, rows, figsize, cmap)
+            if out is not None:
+                plot.save(figure, out)
+            return figure
         images = np.clip(x.numpy()[:count], 0, 1)
         columns = min(rows, len(images))
         grid = {"rows": -(-len(images) // columns), "cols": columns, "figsize": figsize}
-        if self.dl(ds_type).dataset.kind == "mask":
+        if kind == "mask":
             masks = y.numpy()[:count]
             figure = plot.image_grid(images, cmap=cmap, masks=masks, classes=self.classes, **grid)
         else:
@@ -196,6 +220,17 @@ class DataBunch:
         if out is not None:
             plot.save(figure, out)
         return figure
+
+
+def _picture_pairs(x: np.ndarray, y: np.ndarray, rows: int, figsize: Any, cmap: Any) -> Any:
+    """`rows` rows of input and target; of inputs that are no pictures, rows x rows targets."""
+    from .. import plot
+
+    if x.shape[2:] != y.shape[2:]:
+        return plot.image_grid(y[: rows**2], cols=min(rows, len(y)), figsize=figsize, cmap=cmap)
+    grid = [side[i] for i in range(min(rows, len(x))) for side in (x, y)]
+    titles = ["Input", "Target"] + [""] * (len(grid) - 2)
+    return plot.image_grid(grid, titles, cols=2, figsize=figsize, cmap=cmap)
 
 
 def _check_channels(lists: LabelLists) -> None:

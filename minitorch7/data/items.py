@@ -23,6 +23,7 @@ from .categories import CategoryList
 from .errors import DataError
 from .folders import find_images
 from .idx import read_mnist_idx
+from .labels import LabelList
 from .normalize import as_floats
 from .pixels import GIB, ArrayPixels, FilePixels
 from .splits import ItemLists, by_chance, by_files, by_folder, by_index, read_names
@@ -36,6 +37,7 @@ class ImageList:
     """
 
     label_class: Any = CategoryList  # what a list's labels become; masks and pictures: a subclass's
+    set_class: Any = LabelList  # what list and labels become together
 
     def __init__(
         self,

@@ -1,8 +1,9 @@
 """The third link: what each item is, and the labelled sets that a model learns from.
 
 A set is a `LabelList`: pictures `x`, labels `y`, and the transforms that vary them. Classes live in
-a `CategoryList` (`categories`), masks in a `SegmentationLabelList` (`segmentation`); both have
-`make`, `take`, `gather`, `loss_func` and indexing, and say by `kind` what they are.
+a `CategoryList` (`categories`), masks in a `SegmentationLabelList` (`segmentation`), pictures in an
+`ImageLabelList` (`image_image`); all have `make`, `take`, `gather`, `loss_func` and indexing, and
+say by `kind` what they are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from .bunch import DataBunch
 from .errors import DataError, check_count
+from .lighting import Lighting
 from .normalize import as_floats
 from .resample import check_mode
 from .sizes import ResizeMethod, Size, checked_size
@@ -55,7 +57,7 @@ class LabelList:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(pictures uint8 or float32 (n, C, H, W), labels or None), varied by draws from `rng`.
 
-        Labels are int64: classes (n,), or masks (n, 1, H, W).
+        Labels are int64: classes (n,), or masks (n, 1, H, W); or pictures as the inputs are.
         """
         size = self.x.pixels.size
         draws = self.random_crop and size is not None and size.crops
@@ -84,16 +86,18 @@ class LabelList:
         x, y = self.gather(np.array([index]), self._looks)
         if self.kind == "class":
             y = [self.y[index]]
+        if self.kind == "picture":
+            y = np.ascontiguousarray(as_floats(y))
         return np.ascontiguousarray(as_floats(x)[0]), None if y is None else y[0]
 
     def take(self, indices: np.ndarray) -> LabelList:
         """The items at `indices`, in that order, varied in the same way."""
         y = None if self.y is None else self.y.take(indices)
-        return LabelList(self.x.take(indices), y, self.tfms, self.tfm_y, self.random_crop)
+        return self.with_pictures(self.x.take(indices), y)
 
     def with_pictures(self, x: Any, y: Any) -> LabelList:
         """The same set with its pictures, and labels, from elsewhere."""
-        return LabelList(x, y, self.tfms, self.tfm_y, self.random_crop)
+        return type(self)(x, y, self.tfms, self.tfm_y, self.random_crop)
 
     def __repr__(self) -> str:
         y = "no labels" if self.y is None else repr(self.y)
@@ -122,7 +126,7 @@ class LabelLists:
 
     @property
     def c(self) -> int:
-        """The number of classes."""
+        """The number of classes; of labels that are pictures, their channels."""
         return self.train.y.c
 
     def __repr__(self) -> str:
@@ -203,8 +207,16 @@ class LabelLists:
                 f"transform: {tfms} would vary the pictures and leave their masks as they are; pass"
                 " tfm_y=True to move both alike"
             )
+        moving = [t for t in tfms if not isinstance(t, Lighting)]
+        if moving and not tfm_y and kind == "picture" and type(self.train) is LabelList:
+            raise DataError(
+                f"transform: {moving} would move the pictures and leave their targets where they "
+                "are; pass tfm_y=True to move both alike"
+            )
 
     def _resize(self, size: Size) -> None:
+        from .image_image import paired
+
         self.size = size
         self.train.random_crop = True
         resized: dict[int, Any] = {}  # sets that share pixels go on sharing them
@@ -214,6 +226,9 @@ class LabelLists:
                 resized[id(of.pixels)] = of.pixels.resized(size)
             return of.with_pixels(resized[id(of.pixels)])
 
+        with_targets = [p for p in (self.train, self.valid) if p.kind == "picture"]
+        if with_targets and type(self.train) is LabelList:  # the originals lead, see image_image
+            resized[id(self.train.x.pixels)] = paired(with_targets, size)
         for part in (self.train, self.valid, self.test):
             if part is not None:
                 part.x = at_size(part.x)

@@ -23,6 +23,8 @@ from .prefetch import prefetched
 class DataLoader:
     """Batches (x, y) of a set: x float32 (bs, C, H, W), y what its labels are, None without labels.
 
+    Labels that are pictures come as x does, float32, on a scale of their own (`y_stats`).
+
     ``for xb, yb in dl`` is one epoch, and moves `epoch` on by one. With `shuffle`, each epoch has
     an order of its own; with `drop_last`, a last batch of fewer than `bs` items is left out. Up to
     `prefetch` batches are made ahead in a thread; 0 makes each when it is asked for.
@@ -43,6 +45,7 @@ class DataLoader:
         self.prefetch = check_count("DataLoader", "prefetch", prefetch)
         self.epoch = 0  # the epoch that the next `for` will serve
         self.stats: Stats | None = None  # what pictures are normalised by
+        self.y_stats: Stats | None = None  # and labels that are pictures
         self._order: tuple[int, np.ndarray] | None = None  # the last epoch's, to draw it once
         if drop_last and self.batch_size > self.n:
             raise DataError(
@@ -93,6 +96,8 @@ class DataLoader:
     def arrays(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Batch `index` of `epoch` as NumPy arrays, normalised."""
         x, y = self.raw(epoch, index)
+        if getattr(self.dataset, "kind", None) == "picture":
+            y = as_floats(y, self.y_stats)
         return as_floats(x, self.stats), y
 
     def raw(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DataError
-from .labels import LabelList, LabelLists
+from .labels import LabelLists
 
 
 def by_folder(
@@ -131,7 +131,8 @@ class ItemLists:
     ) -> LabelLists:
         """``func(path)`` is an item's label. `classes`, where given, fixes which ids they get.
 
-        For a SegmentationItemList it is the mask: the path of its file, or an array (H, W).
+        For a SegmentationItemList it is the mask: the path of its file, or an array (H, W); for an
+        ImageImageList the path of the picture that it should have been.
         """
         return self._label("label_from_func", func, classes)
 
@@ -147,6 +148,7 @@ class ItemLists:
         values, parts = [func(item) for item in items], (self.train, self.valid)
         labels = self.train.label_class.make(function, values, items, classes, parts)
         cut = len(self.train)
-        train = LabelList(self.train, labels.take(np.arange(cut)))
-        valid = LabelList(self.valid, labels.take(np.arange(cut, len(items))))
+        make = self.train.set_class
+        train = make(self.train, labels.take(np.arange(cut)))
+        valid = make(self.valid, labels.take(np.arange(cut, len(items))))
         return LabelLists(train, valid)

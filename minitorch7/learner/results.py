@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .interpret import host
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ def show_results(learn: Learner, rows: int = 3, dl: Any = "valid", cmap: str = "
 
     classes  a square of rows×rows items titled actual / predicted, mistakes in red
     masks    `rows` rows: the target and the prediction laid over the image
-    images   `rows` rows: input, prediction, target
+    images   `rows` rows: input (unless that is noise), prediction, target
     """
     xb, yb = next(iter(learn.loader(dl).batches(0)))
     if yb is None:
@@ -65,7 +67,9 @@ def _masks(learn: Learner, xb: Any, yb: Any, out: Any, rows: int) -> Figure:
 def _images(learn: Learner, xb: Any, yb: Any, out: Any, rows: int) -> Figure:
     from .. import plot
 
-    columns = [host(learn.data.denorm(xb)), learn.images_of(out), learn.images_of(yb)]
-    grid = [column[i] for i in range(min(rows, len(xb))) for column in columns]
-    titles = ["Input", "Prediction", "Target"] + [""] * (len(grid) - 3)
-    return plot.image_grid(grid, titles, cols=3)
+    columns = {"Prediction": learn.images_of(out), "Target": learn.images_of(yb)}
+    if xb.shape[2:] == yb.shape[2:]:  # not noise
+        columns = {"Input": np.clip(host(learn.data.denorm(xb)), 0, 1), **columns}
+    grid = [column[i] for i in range(min(rows, len(xb))) for column in columns.values()]
+    titles = [*columns] + [""] * (len(grid) - len(columns))
+    return plot.image_grid(grid, titles, cols=len(columns))

@@ -191,8 +191,9 @@ def _described(loader: Any) -> str | None:
     # object's repr holds an address, which is another one in the next process
     plain = object.__repr__
     tfms = [type(t).__name__ if type(t).__repr__ is plain else repr(t) for t in data.tfms]
-    stats = loader.stats and [part.tolist() for part in loader.stats]
-    return f"size {data.x.pixels.size}, tfms {tfms}, tfm_y {data.tfm_y}, stats {stats}"
+    scales = [s and [part.tolist() for part in s] for s in (loader.stats, loader.y_stats)]
+    stats = f"stats {scales[0]}" + (f", y_stats {scales[1]}" if scales[1] else "")
+    return f"size {data.x.pixels.size}, tfms {tfms}, tfm_y {data.tfm_y}, {stats}"
 
 
 def _plain(value: Any) -> Any:

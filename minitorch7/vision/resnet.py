@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .. import nn
 from ..autograd import Tensor
+from ..functional._arguments import check_integer
 from .pretrained import pretrain
 
 
@@ -48,34 +49,36 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """A stem that quarters the picture, four stages of `BasicBlock`s, and a linear classifier.
 
-    x (N, 3, H, W) → (N, num_classes). layers: how many blocks each stage has. The children, in
+    x (N, 3, H, W) → (N, num_classes). layers: how many blocks each stage has; width: the channels
+    of the stem and the first stage, 64 in the paper, doubled by each later stage. The children, in
     torchvision's order: conv1, bn1, relu, maxpool, layer1 … layer4, avgpool, fc; a body without the
     classifier is all but the last two.
 
     Convolutions start from Kaiming's normal distribution by fan_out, batch norm from γ = 1, β = 0.
     """
 
-    def __init__(self, layers: Sequence[int], num_classes: int = 1000) -> None:
+    def __init__(self, layers: Sequence[int], num_classes: int = 1000, width: int = 64) -> None:
         if len(layers) != 4:
             raise ValueError(f"ResNet: layers must count the blocks of 4 stages, got {layers}")
-        self.conv1 = _conv(3, 64, 7, 2, 3)
-        self.bn1 = nn.BatchNorm2d(64)
+        check_integer("ResNet", "width", width, 1)
+        self.conv1 = _conv(3, width, 7, 2, 3)
+        self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _stage(64, 64, layers[0], stride=1)
-        self.layer2 = _stage(64, 128, layers[1], stride=2)
-        self.layer3 = _stage(128, 256, layers[2], stride=2)
-        self.layer4 = _stage(256, 512, layers[3], stride=2)
+        self.layer1 = _stage(width, width, layers[0], stride=1)
+        self.layer2 = _stage(width, 2 * width, layers[1], stride=2)
+        self.layer3 = _stage(2 * width, 4 * width, layers[2], stride=2)
+        self.layer4 = _stage(4 * width, 8 * width, layers[3], stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(512, num_classes)
+        self.fc = nn.Linear(8 * width, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, 64, H/4, W/4)
-        x = self.layer2(self.layer1(x))  # (N, 128, H/8, W/8)
-        x = self.layer4(self.layer3(x))  # (N, 512, H/32, W/32)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))  # (N, width, H/4, W/4)
+        x = self.layer2(self.layer1(x))  # (N, 2·width, H/8, W/8)
+        x = self.layer4(self.layer3(x))  # (N, 8·width, H/32, W/32)
         return self.fc(self.avgpool(x).flatten(1))
 
 
@@ -85,18 +88,23 @@ def _stage(ni: int, nf: int, blocks: int, stride: int) -> nn.Sequential:
     return nn.Sequential(BasicBlock(ni, nf, stride), *later)
 
 
-def resnet18(pretrained: bool | str | Path = False, num_classes: int = 1000) -> ResNet:
+def resnet18(
+    pretrained: bool | str | Path = False, num_classes: int = 1000, width: int = 64
+) -> ResNet:
     """ResNet-18: two blocks a stage, 11,689,512 parameters with 1000 classes.
 
     pretrained: False, True for the weights published for ImageNet (see `pretrained.weights_of`), or
     the path of a .pth or .safetensors file. WeightsError where the weights do not fit.
+    width: see `ResNet`; published weights have 64.
     """
-    return pretrain(ResNet((2, 2, 2, 2), num_classes), "resnet18", pretrained)
+    return pretrain(ResNet((2, 2, 2, 2), num_classes, width), "resnet18", pretrained)
 
 
-def resnet34(pretrained: bool | str | Path = False, num_classes: int = 1000) -> ResNet:
+def resnet34(
+    pretrained: bool | str | Path = False, num_classes: int = 1000, width: int = 64
+) -> ResNet:
     """ResNet-34: 3, 4, 6 and 3 blocks, 21,797,672 parameters with 1000 classes.
 
-    pretrained: as in `resnet18`.
+    pretrained, width: as in `resnet18`.
     """
-    return pretrain(ResNet((3, 4, 6, 3), num_classes), "resnet34", pretrained)
+    return pretrain(ResNet((3, 4, 6, 3), num_classes, width), "resnet34", pretrained)

@@ -145,6 +145,19 @@ class DynamicUnet(nn.Sequential):
             layers.append(nn.SigmoidRange(*_checked_range(y_range)))
         super().__init__(*layers)
         self.lesson_time, self.crossings = lesson_time, crossings
+        self.options = {  # the arguments, so that the same network can be built again
+            "n_classes": n_classes,
+            "img_size": img_size,
+            "blur": blur,
+            "blur_final": blur_final,
+            "self_attention": self_attention,
+            "y_range": y_range,
+            "last_cross": last_cross,
+            "bottle": bottle,
+            "norm_type": norm_type and norm_type.name,
+            "leaky": leaky,
+            "lesson_time": lesson_time,
+        }
         if lesson_time:
             _drop_gamma(self)
 

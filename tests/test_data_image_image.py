@@ -17,6 +17,15 @@ from minitorch7.data import (
 )
 
 HALF = ([0.5] * 3, [0.5] * 3)
+AS_HELD = {  # how the camera held so, by EXIF's number, stores the scene (H, W, 3)
+    2: np.fliplr,
+    3: lambda scene: np.rot90(scene, 2),
+    4: np.flipud,
+    5: lambda scene: scene.transpose(1, 0, 2),
+    6: np.rot90,  # counterclockwise
+    7: lambda scene: np.rot90(scene, 2).transpose(1, 0, 2),
+    8: lambda scene: np.rot90(scene, -1),
+}
 
 
 @pytest.fixture
@@ -139,6 +148,61 @@ def test_the_figure_of_a_batch(folders):
     figure = data.show_batch(rows=3)
     titles = [ax.get_title() for ax in figure.axes]
     assert titles[:2] == ["Input", "Target"] and len(figure.axes) == 6
+
+
+# ------------------------------------------------------------------ inputs and targets of any kind
+
+
+def batch_of(folders, convert_mode="RGB", **kwargs):
+    """The first batch, in the order of the items, as arrays on the scale of 0..255."""
+    originals, damaged = folders
+    lists = ImageImageList.from_folder(damaged, convert_mode=convert_mode).split_none()
+    sets = lists.label_from_func(lambda path: originals / path.name).transform(**kwargs)
+    return [255 * t.numpy() for t in sets.databunch(bs=6).fix_dl.batch(0, 0)]
+
+
+@pytest.mark.parametrize("turned", ["originals", "damaged"])
+def test_a_turned_photo_meets_its_upright_pair(folders, tmp_path, turned):
+    """Stored as a camera held in each way stores it, with the tag that says so."""
+    expected = batch_of(folders, size=64)
+    for number, orientation in enumerate([6, 8, 2, 5, 7, 3]):
+        file = tmp_path / turned / f"{number}.png"
+        with Image.open(file) as image:
+            stored = np.ascontiguousarray(AS_HELD[orientation](np.asarray(image)))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(stored).save(file, exif=exif)
+    for got, wanted in zip(batch_of(folders, size=64), expected, strict=True):
+        assert np.array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_transparent_pictures_are_laid_over_white(folders, mode):
+    originals, damaged = folders
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (6, 40, 48, 4))
+    for number, picture in enumerate(pixels):
+        for folder in (originals, damaged):
+            Image.fromarray(picture.astype(np.uint8)).save(folder / f"{number}.png")
+    colour, alpha = pixels[..., :3], pixels[..., 3:] / 255
+    expected = alpha * colour + (1 - alpha) * 255
+    if mode == "L":
+        expected = expected @ [[0.299], [0.587], [0.114]]
+    for got in batch_of(folders, mode):
+        assert np.abs(got - expected.transpose(0, 3, 1, 2)).max() <= 1.5
+    for got in batch_of(folders, "RGBA"):  # its opacity is a channel like the others
+        assert np.abs(got - pixels.transpose(0, 3, 1, 2)).max() < 1e-3
+
+
+def test_greys_of_sixteen_bits_keep_their_range(folders):
+    originals, damaged = folders
+    ramp = np.linspace(0, 65535, 64 * 48).reshape(64, 48)
+    for number in range(6):
+        Image.fromarray(ramp.astype(np.uint16)).save(originals / f"{number}.png")
+        Image.fromarray((ramp / 257).round().astype(np.uint8)).save(damaged / f"{number}.png")
+    for mode in ("L", "RGB"):
+        for got in batch_of(folders, mode):
+            assert np.abs(got - ramp / 257).max() <= 1.01
 
 
 # ------------------------------------------------------------------------------------------- noise

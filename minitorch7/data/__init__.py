@@ -11,11 +11,12 @@
 
 Read in the order of the chain: `items`, `splits`, `labels`, `transforms`, `bunch`, `loader`,
 `normalize`. Labels are `categories`, masks (`segmentation`) or pictures (`image_image`), and inputs
-can be `noise`. Transforms move pixels (`geometry`,
-`resample`) or light them (`lighting`); `augment` has the lesson's set. Under them: `pixels`,
-`decode` and `folders` (images on disk), `sizes`, `idx` (MNIST's format), `prefetch` (batches ahead
-of time). Beside them: `fetch` and `camvid` (finding MNIST and CamVid), `drawn` and `drawn_streets`
-(digits and streets without them).
+can be `noise`. Transforms move pixels (`geometry`, `resample`) or light them (`lighting`);
+`augment` has the lesson's set. Under them: `pixels`, `decode` and `folders` (images on disk),
+`sizes`, `idx` (MNIST's format), `prefetch` (batches ahead of time). Beside them: `fetch`, `camvid`
+and `pets` (finding the data sets), `archives` (fetching them), `drawn`, `drawn_streets` and
+`drawn_photos` (digits, streets and photos without them), `photos` (reading one of any kind),
+`parallel` (work for all cores).
 """
 
 from .augment import get_transforms
@@ -23,6 +24,7 @@ from .bunch import DataBunch
 from .camvid import CAMVID_CODES, VOID, SegmentationSource, camvid, find_camvid, read_camvid
 from .categories import Category, CategoryList
 from .drawn import drawn_digits
+from .drawn_photos import drawn_photos
 from .drawn_streets import drawn_streets
 from .errors import DataError, DataNotFound
 from .fetch import fetch_mnist, find_mnist, mnist
@@ -35,6 +37,8 @@ from .lighting import Brightness, Contrast
 from .loader import DataLoader
 from .noise import GANItemList, NoisyItem, noop
 from .normalize import Stats, cifar_stats, imagenet_stats, mnist_stats
+from .parallel import parallel
+from .pets import pets
 from .segmentation import SegmentationItemList, SegmentationLabelList
 from .sizes import ResizeMethod
 from .splits import ItemLists
@@ -75,6 +79,7 @@ __all__ = [
     "camvid",
     "cifar_stats",
     "drawn_digits",
+    "drawn_photos",
     "drawn_streets",
     "fetch_mnist",
     "find_camvid",
@@ -84,6 +89,8 @@ __all__ = [
     "mnist",
     "mnist_stats",
     "noop",
+    "parallel",
+    "pets",
     "rand_pad",
     "read_camvid",
     "write_png_folder",

@@ -120,8 +120,13 @@ def read_camvid(folder: str | Path) -> SegmentationSource:
         train, valid = (_listed(folder, name) for name in ("train.txt", "val.txt"))
         labels = folder / "labels"
         return _source(folder, train, valid, lambda file: labels / f"{file.stem}.png", codes)
-    train, valid = (find_images(folder / name, recurse=False) for name in ("train", "val"))
-    test = find_images(folder / "test", recurse=False) if (folder / "test").is_dir() else []
+    train, valid = (
+        find_images(folder / name, recurse=False, function="read_camvid")
+        for name in ("train", "val")
+    )
+    test = []
+    if (folder / "test").is_dir():
+        test = find_images(folder / "test", recurse=False, function="read_camvid")
     return _source(folder, train, valid, _beside, codes, test)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,19 @@ from .sizes import Size
 
 MODES = ("L", "RGB", "RGBA")  # grey, colour, colour with opacity: 1, 3 and 4 channels
 MOST_WORKERS = 16  # threads, however many cores there are
+SIXTEEN_BITS = 257  # 65535 / 255
+TURNS = {  # what makes a picture of EXIF's orientation upright; 1 is upright
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+# where Pillow keeps an orientation, and the names that a PNG file has for the same
+ORIENTED = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+ORIENTED_PNG = re.compile(rb"eXIf|Raw profile type exif|XML:com\.adobe\.xmp")
 
 
 def cores() -> int:
@@ -38,12 +52,12 @@ def in_threads(function: Callable[[Any], Any], items: Sequence[Any], workers: in
 
 
 def decode(file: Path, mode: str, size: Size | None = None) -> np.ndarray:
-    """One image file as uint8 (C, H, W), converted to Pillow's `mode`; see `resize` for `size`."""
+    """One image file as uint8 (C, H, W); see `converted` for `mode`, `resize` for `size`."""
     from PIL import Image
 
     try:
         with Image.open(file) as image:
-            pixels = resize(image.convert(mode), size)
+            pixels = resize(converted(image, mode), size)
     except Exception as error:  # Pillow's decoders raise a dozen types for a damaged file
         raise unreadable("ImageList", file, error) from error
     return channels_first(pixels)
@@ -59,15 +73,91 @@ def unreadable(function: str, file: object, error: Exception) -> DataError:
     )
 
 
-def height_width(file: Path) -> tuple[int, int]:
-    """The size of the picture in an image file, read from its first bytes alone."""
-    from PIL import Image
+def height_width(
+    file: str | Path, function: str = "ImageList", formats: Sequence[str] | None = None
+) -> tuple[int, int]:
+    """The size of the picture in an image file as `decode` gives it.
+
+    The file is not decoded, but for a PNG with EXIF or XMP tags. DataError, in the name of
+    `function`, for a file that is no picture or of none of `formats`.
+    """
+    from PIL import ExifTags, Image
 
     try:
-        with Image.open(file) as image:
-            return image.height, image.width
+        with Image.open(file, formats=formats) as image:
+            width, height = image.size
+            if image.format == "TIFF":  # Pillow swaps these sides by itself, but not every release
+                width = image.tag_v2[ExifTags.Base.ImageWidth]
+                height = image.tag_v2[ExifTags.Base.ImageLength]
+            # a PNG may have its tags at the end; Pillow would decode all of it to see
+            bare = image.format == "PNG" and not ORIENTED_PNG.search(Path(file).read_bytes())
+            turned = width != height and not bare and _orientation(image) >= 5
     except Exception as error:
-        raise unreadable("ImageList", file, error) from error
+        raise unreadable(function, file, error) from error
+    return (width, height) if turned else (height, width)
+
+
+# ----------------------------------------------------------------------- from one kind to another
+
+
+def converted(image: Any, mode: str) -> Any:
+    """A new Pillow image, 'L', 'RGB' or 'RGBA', of one of any kind: upright, and laid over white.
+
+    Upright is as its EXIF or XMP tag says. 'RGBA' keeps its opacity instead. 16-bit greys keep
+    their range, which Pillow's own conversion would clip.
+    """
+    image = _upright(image)
+    if image.mode[0] in "IF":  # 16-bit or 32-bit integers, or floats: always grey
+        image = _eight_bits(image)
+    elif mode != "RGBA" and image.has_transparency_data:
+        image = _over_white(image)
+    return image.convert(mode)
+
+
+def _upright(image: Any) -> Any:
+    from PIL import Image
+
+    image.load()  # some files have their tags after the pixels
+    orientation = _orientation(image)
+    if orientation == 1:
+        return image
+    turned = image.transpose(Image.Transpose[TURNS[orientation]])
+    for key in ORIENTED:  # or the next who looks turns it again
+        turned.info.pop(key, None)
+    return turned
+
+
+def _orientation(image: Any) -> int:
+    """EXIF's number, 1 to 8; 1 where tags are damaged or senseless, as the pixels need not be."""
+    from PIL import ExifTags
+
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow raises half a dozen types
+        return 1
+    return found if found in TURNS else 1
+
+
+def _eight_bits(image: Any) -> Any:
+    """Integers on the scale of 0..65535, and floats on that of 0..1 or 0..255, as mode 'L'."""
+    from PIL import Image
+
+    values = np.nan_to_num(np.asarray(image, np.float32))
+    if image.mode[0] == "I":
+        values = values / SIXTEEN_BITS
+    elif values.max() <= 1:
+        values = values * 255
+    return Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
+
+
+def _over_white(image: Any) -> Any:
+    from PIL import Image
+
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
+# ------------------------------------------------------------------------------ to arrays, resized
 
 
 def picture_of(item: Any, mode: str, size: Size | None = None) -> np.ndarray:
@@ -80,7 +170,7 @@ def picture_of(item: Any, mode: str, size: Size | None = None) -> np.ndarray:
     if isinstance(item, str | Path):
         return _middle(decode(Path(item), mode, size), size)
     if hasattr(item, "convert") and hasattr(item, "resize"):
-        return _middle(channels_first(resize(item.convert(mode), size)), size)
+        return _middle(channels_first(resize(converted(item, mode), size)), size)
     if not isinstance(item, np.ndarray) or item.ndim not in (2, 3):
         met = f"an array of shape {item.shape}" if isinstance(item, np.ndarray) else f"{item!r:.60}"
         raise DataError(

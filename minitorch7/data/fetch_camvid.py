@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from .archives import fetch_archive
 from .errors import DataNotFound
 from .progress import progress
 
@@ -23,9 +22,6 @@ LABELS_SHA256 = "de13ab46bbd4a4f1bd426eaaaad828c995031b72eb49b859f0d6123dd4de8b9
 FOLDERS = ("train", "trainannot", "val", "valannot", "test", "testannot")
 MOST_BYTES = 1 << 30  # unpacked: the 1,402 files have some 200 MB
 COUNTS = {"train": 367, "val": 101, "test": 233}  # pictures, each with a mask of its name
-# what a cut or damaged archive raises, at the latest when it is unpacked
-DAMAGED = (OSError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
-TIMEOUT = (5, 60)  # seconds to connect, and between two pieces of the file
 
 
 def fetch_camvid(folder: str | Path) -> Path:
@@ -40,33 +36,13 @@ def fetch_camvid(folder: str | Path) -> Path:
             f"fetch_camvid: {folder} is there and is not CamVid, or not all of it; delete it, and "
             "it is fetched anew"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
-    refusals = []
-    for url in ARCHIVES:
-        try:
-            partial.mkdir()
-            _download(url, partial / "archive.zip")
-            unpack(partial / "archive.zip", partial / "CamVid")
-            _check_pictures(partial / "CamVid")
-            _check_labels(partial / "CamVid")
-            if folder.exists():
-                folder.rmdir()  # empty
-            (partial / "CamVid").rename(folder)
-            return folder
-        except DAMAGED as error:
-            if _whole(folder):  # another process was faster
-                return folder
-            refusals.append(f"{url}: {type(error).__name__}: {error}")
-        finally:  # Ctrl-C too: leave nothing half fetched
-            shutil.rmtree(partial, ignore_errors=True)
-    raise DataNotFound("Tried to fetch\n  " + "\n  ".join(refusals))
+    return fetch_archive(ARCHIVES, "archive.zip", folder, _unpack_checked, _whole)
 
 
-def _download(url: str, file: Path) -> None:
-    import pooch
-
-    pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)(url, str(file), None)
+def _unpack_checked(archive: Path, out: Path) -> None:
+    unpack(archive, out)
+    _check_pictures(out)
+    _check_labels(out)
 
 
 def unpack(archive: Path, out: Path) -> None:

@@ -22,16 +22,18 @@ def find_images(
     extensions: set[str] | frozenset[str] | None = None,
     recurse: bool = True,
     presort: bool = True,
+    function: str = "ImageList.from_folder",
 ) -> list[Path]:
     """The image files below `path`; names that start with a dot, and what is in them, are skipped.
 
     fastai lists files in whatever order the disk gives, so that a seed means another split on
     another machine. Here they are sorted unless ``presort=False``, numbers by value: 2 before 10.
-    Raises DataNotFound where there is no such folder, DataError where it has no images.
+    Raises DataNotFound where there is no such folder, DataError where it has no images, both in the
+    name of `function`.
     """
     root = Path(path)
     if not root.is_dir():
-        raise DataNotFound(f"ImageList.from_folder: {root} is not a folder; check the path")
+        raise DataNotFound(f"{function}: {root} is not a folder; check the path")
     wanted = IMAGE_EXTENSIONS if extensions is None else {e.lower() for e in extensions}
     found, other = [], Counter()
     for folder, subfolders, names in os.walk(root):
@@ -46,9 +48,10 @@ def find_images(
                 other[extension or "no extension"] += 1
     if not found:
         met = ", ".join(f"{n:,} {kind}" for kind, n in other.most_common(4)) or "no files"
+        others = ", or pass extensions=" if function.endswith("from_folder") else ""
         raise DataError(
-            f"ImageList.from_folder: no image files below {root} (there: {met}; looked for "
-            f"{' '.join(sorted(wanted))}); check the path, or pass extensions="
+            f"{function}: no image files below {root} (there: {met}; looked for "
+            f"{' '.join(sorted(wanted))}); check the path{others}"
         )
     return [Path(name) for name in (sorted(found, key=natural_key) if presort else found)]
 

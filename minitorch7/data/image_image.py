@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from .decode import channels_first, height_width, resize, unreadable
+from .decode import decode, height_width
 from .errors import DataError, listed
 from .items import ImageList
 from .pixels import ArrayPixels, FilePixels
@@ -126,16 +126,10 @@ class PairedPixels(FilePixels):
         self.targets = targets
 
     def _decode(self, row: int) -> np.ndarray:
-        from PIL import Image
-
         if row not in self.targets or not self.size.crops:
             return super()._decode(row)
         whole = Size(*self.size.before_crop(*height_width(self.targets[row])), ResizeMethod.SQUISH)
-        try:
-            with Image.open(self.files[row]) as image:
-                return channels_first(resize(image.convert(self.mode), whole))
-        except Exception as error:
-            raise unreadable(type(self).__name__, self.files[row], error) from error
+        return decode(self.files[row], self.mode, whole)
 
     def resized(self, size: Size) -> PairedPixels:
         """The same pictures for another size."""

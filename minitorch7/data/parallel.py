@@ -13,6 +13,7 @@ import functools
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import sys
 import traceback
@@ -30,6 +31,7 @@ from .progress import progress
 
 MOST_AT_ONCE = 16  # items sent to a worker together, so that it need not wait for each
 PATIENCE = 10.0  # seconds that a worker has for the item at hand when the others stop
+GUARD = re.compile(rb"""__name__\s*==\s*["']__main__""")
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -92,7 +94,7 @@ def _one_after_the_other(func: Any, items: Sequence[Any]) -> Iterator[tuple[int,
 
 def _by_workers(func: Any, items: Sequence[Any], workers: int) -> Iterator[tuple[int, Any]]:
     """(index, result) as the workers finish them."""
-    packed = _packed(func, items)
+    packed = _packed(func)
     at_once = max(1, min(MOST_AT_ONCE, len(items) // (4 * workers)))
     pieces = deque(range(i, min(i + at_once, len(items))) for i in range(0, len(items), at_once))
     running: dict[Connection, BaseProcess] = {}
@@ -117,8 +119,8 @@ def _by_workers(func: Any, items: Sequence[Any], workers: int) -> Iterator[tuple
         _end(running)
 
 
-def _packed(func: Any, items: Sequence[Any]) -> bytes:
-    """`func` and the first item as bytes; TypeError for what another process could not read."""
+def _packed(func: Any) -> bytes:
+    """`func` as bytes; TypeError for what another process could not read."""
     try:
         packed = pickle.dumps(func)
     except Exception as error:  # pickle raises a dozen types
@@ -140,7 +142,7 @@ def _check_main(func: Any) -> None:
             f"parallel: {name_of(func)} is defined in a notebook or at a prompt, where another "
             "process cannot find it; put it into a .py file and import it, or pass max_workers=1"
         )
-    if b"__name__" not in Path(file).read_bytes():
+    if not GUARD.search(Path(file).read_bytes()):
         raise TypeError(
             f"parallel: {name_of(func)} is defined in {file}, which each worker would run again "
             'from the top; put what it does under `if __name__ == "__main__":`, or put '
@@ -223,6 +225,7 @@ def _answer(
             f"{len(items)}: {items[index]!r:.200}. If memory is short, pass a smaller max_workers"
         ) from None
     if error is not None:
+        index = indices[0] if index is None else index
         error.add_note(_note(func, index, items[index], len(items)))
         error.add_note(f"In the worker:\n{trace}")
         raise error
@@ -246,15 +249,37 @@ def _end(running: dict[Connection, BaseProcess]) -> None:
 def _work(connection: Connection) -> None:
     """A worker's life: hear the function, then pieces of the list; answer item by item."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's business
+    func = None
     with contextlib.suppress(EOFError, OSError):  # the pipe is closed: the end
         packed = connection.recv_bytes()
         while True:
             message = connection.recv_bytes()
-            for index, answer in _answers(packed, message):
-                connection.send_bytes(answer(index))
-                if connection.poll():  # the caller says nothing in between, so it is gone
+            try:
+                func = pickle.loads(packed) if func is None else func
+                piece = pickle.loads(message)
+            except Exception as error:
+                connection.send_bytes(_failed(None, error))
+                return
+            for place, (index, item) in enumerate(piece):
+                if place and connection.poll():  # nobody speaks now: the caller is gone
                     return
+                connection.send_bytes(_done(func, index, item))
 
 
-def _answers(packed: bytes, message: bytes) -> Iterator[Any]:
-    raise NotImplementedError
+def _done(func: Any, index: int, item: Any) -> bytes:
+    """The answer for one item: (index, result, error, the error's traceback), pickled."""
+    try:
+        return pickle.dumps((index, func(item, index), None, ""))
+    except Exception as error:
+        return _failed(index, error)
+
+
+def _failed(index: int | None, error: Exception) -> bytes:
+    trace = "".join(traceback.format_exception(error))
+    try:
+        answer = pickle.dumps((index, None, error, trace))
+        pickle.loads(answer)  # an exception with arguments of its own may fail only here
+    except Exception:
+        replaced = RuntimeError(f"{type(error).__name__}: {error}")
+        answer = pickle.dumps((index, None, replaced, trace))
+    return answer

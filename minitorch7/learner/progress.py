@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from ..data.progress import watched
 from .callbacks import Callback
 
 MISSING = "#na#"
@@ -88,11 +89,3 @@ def format_time(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
-
-
-def watched(stream: Any) -> bool:
-    """Whether a bar written to `stream` can be drawn over: a terminal or a notebook.
-
-    In a file or a pipe every update of the bar would stay as a line of its own.
-    """
-    return stream.isatty() or "ipykernel" in sys.modules

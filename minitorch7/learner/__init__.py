@@ -8,6 +8,7 @@
     groups       layer groups: discriminative learning rates, freezing
     metrics      accuracy and its kin, averages over batches
     segmentation, tally                  scores of masks, counted over a whole set
+    quality, loss_metrics                scores of pictures; the parts of a loss as columns
     progress     the table and the bar
     summary      the table of layers
     state, checkpoints, resume, files    training that survives
@@ -22,8 +23,10 @@ from .checkpoints import CheckpointError
 from .groups import lr_range
 from .interpret import Interpretation, interpret
 from .learner import Learner, default_opt
+from .loss_metrics import LossMetrics
 from .metrics import accuracy, accuracy_thresh, error_rate
 from .numerics import NonFiniteLoss
+from .quality import PSNR, SSIM, psnr, sharpness, ssim
 from .recorder import Recorder, SmoothedLoss
 from .segmentation import (
     MeanIoU,
@@ -44,9 +47,12 @@ __all__ = [
     "CheckpointError",
     "Interpretation",
     "Learner",
+    "LossMetrics",
     "MeanIoU",
     "NonFiniteLoss",
+    "PSNR",
     "Recorder",
+    "SSIM",
     "SmoothedLoss",
     "Summary",
     "acc_camvid",
@@ -60,6 +66,9 @@ __all__ = [
     "iou_per_class",
     "lr_range",
     "pixel_accuracy",
+    "psnr",
     "segmentation_confusion",
+    "sharpness",
+    "ssim",
     "summarize",
 ]

@@ -119,7 +119,7 @@ def read(path: Path, function: str = "load") -> dict[str, Any]:
     if KEY not in metadata:
         raise CheckpointError(
             f"{function}: {path} is a safetensors file, but no checkpoint of minitorch7 (it says "
-            f"nothing under {KEY!r}); use a file written by learn.save"
+            f"nothing under {KEY!r}); use a file that minitorch7 wrote"
         )
     note = json.loads(metadata[KEY])
     if note["format"] != FORMAT:

@@ -19,6 +19,7 @@ from .. import backend
 from . import checkpoints
 from .callbacks import Callback
 from .checkpoints import CheckpointError
+from .metrics import metric_name
 from .numerics import stop_at_nan
 from .state import learner_state, load_model, restore_course
 
@@ -75,7 +76,7 @@ class Checkpointer(Callback):
                 f"fit: {self.path} was written by learn.save, not by a training that can be "
                 "resumed; choose another name for checkpoint="
             )
-        old = {"data"} - saved.keys()  # what checkpoints of earlier versions do not know
+        old = {"data", "loss"} - saved.keys()  # what checkpoints of earlier versions do not know
         names = {**saved, **self.call}.keys() - old
         names = [name for name in names if saved.get(name) != self.call.get(name)]
         if names:
@@ -169,6 +170,7 @@ def describe_call(learn: Learner, function: str, **arguments: Any) -> dict[str, 
     return {
         "function": function,
         **{name: _plain(value) for name, value in arguments.items()},
+        "loss": metric_name(learn.loss_func),
         "optimizer": type(learn.opt).__name__,
         "wd": [group["weight_decay"] + group["true_wd"] for group in learn.opt.param_groups],
         "layer_groups": len(learn.layer_groups),

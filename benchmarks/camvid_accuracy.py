@@ -199,8 +199,9 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     for ax, key, label in zip(axes, ("accuracy", "train_loss"), labels, strict=True):
         known: set[str] = set()
         for r in rows:
-            title = rivals.TITLES[r["rival"]]
+            title = rivals.TITLES[r["rival"]] + (", varied" if r["varied"] else ", mirrored")
             style = {"color": COLORS[r["rival"]], "marker": MARKERS[r["rival"]], "markersize": 5}
+            style["linestyle"] = "--" if r["varied"] else "-"
             style["label"] = None if title in known else title
             ax.plot(range(1, 1 + len(r[key])), r[key], **style)
             known.add(title)

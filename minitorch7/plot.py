@@ -335,6 +335,29 @@ def loss_curves(
     return figure
 
 
+def curves(
+    x: Any, ys: Mapping[str, Any], xlabel: str = "", ylabel: str = "", title: str | None = None
+) -> Figure:
+    """One line for each name over the same axis: ys are arrays as long as x.
+
+    x may also be a mapping of the same names, where lines have axes of their own.
+    """
+    if not ys:
+        raise ValueError("curves: needs at least one line to draw")
+    figure, axes = _canvas(1, 1, (7, 4.5))
+    for k, (name, y) in enumerate(ys.items()):
+        at, y = np.asarray(x[name] if isinstance(x, Mapping) else x, float), np.asarray(y, float)
+        if at.shape != y.shape or y.ndim != 1:
+            raise ValueError(
+                f"curves: line {name!r} has shape {y.shape} over an axis of shape {at.shape}; both "
+                "must be flat and as long as each other"
+            )
+        axes[0, 0].plot(at, y, color=PALETTE[k % len(PALETTE)], linewidth=1.8, label=name)
+    axes[0, 0].legend(frameon=False)
+    _dress(axes[0, 0], xlabel, ylabel, title)
+    return figure
+
+
 def metric_curves(
     metrics: Mapping[str, Sequence[float]],
     at: Sequence[float] | None = None,

@@ -78,6 +78,13 @@ def test_a_run_that_died_ends_with_the_same_bits(tmp_path, undisturbed, event, d
         assert {**row, "time": 0} == {**other, "time": 0}
 
 
+def test_a_run_that_died_goes_on_in_the_same_learner(tmp_path, undisturbed):
+    learn = toy_learner(tmp_path)
+    with pytest.raises(Dies):
+        fit(learn, callbacks=[At("backward_end", 9, Dies)])
+    assert same_bits(fit(learn), undisturbed[0])
+
+
 def test_what_follows_a_resumed_fit_is_the_same_too(tmp_path, undisturbed):
     _, whole = undisturbed
     with pytest.raises(Dies):
@@ -226,6 +233,15 @@ def test_other_data_is_refused(tmp_path):
     fit(toy_learner(tmp_path))
     with pytest.raises(CheckpointError, match="data_seed was 0, now 7"):
         fit(toy_learner(tmp_path, ToyData(seed=7)))
+
+
+def test_another_loss_is_refused(tmp_path):
+    fit(toy_learner(tmp_path))
+    learn = toy_learner(tmp_path)
+    own = learn.loss_func
+    learn.loss_func = lambda input, target: 2 * own(input, target)
+    with pytest.raises(CheckpointError, match="loss was .*, now <lambda>"):
+        fit(learn)
 
 
 def test_a_callback_whose_state_was_kept_must_be_there(tmp_path):

@@ -26,6 +26,7 @@ def every_kind():
         "schedule": plot.schedule(np.linspace(0, 1, 9), np.linspace(1, 0, 9)),
         "groups": plot.schedule(rng.random((9, 3))),
         "loss_curves": plot.loss_curves(rng.random(30), [0.5, 0.2]),
+        "curves": plot.curves(np.arange(9), {"one": rng.random(9), "two": rng.random(9)}, "x"),
         "metric_curves": plot.metric_curves({"accuracy": [0.5, 0.9], "dice": [0.1, 0.4]}),
         "confusion": plot.confusion([[3, 1], [0, 4]], ["ant", "bee"]),
         "bar_chart": plot.bar_chart(["numpy", "torch"], [35.0, 24.0], [3.0, 2.0], "ms"),
@@ -239,3 +240,14 @@ def test_segmentation_grid_has_image_target_and_prediction_in_a_row():
     assert len(plot.segmentation_grid(PICTURES[:2], truth).axes) == 4
     with pytest.raises(ValueError, match="segmentation_grid: 2 images but 1 truth"):
         plot.segmentation_grid(PICTURES[:2], truth[:1])
+
+
+def test_curves_have_their_own_axes_and_their_length():
+    figure = plot.curves({"a": [0, 2], "b": [5, 6, 7]}, {"a": [1, 2], "b": [3, 4, 5]}, "x", "y")
+    first, second = figure.axes[0].lines
+    assert first.get_xdata().tolist() == [0, 2] and second.get_xdata().tolist() == [5, 6, 7]
+    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["a", "b"]
+    with pytest.raises(ValueError, match=r"line 'a' has shape \(2,\) over an axis of shape \(3,\)"):
+        plot.curves([0, 1, 2], {"a": [1, 2]})
+    with pytest.raises(ValueError, match="at least one line"):
+        plot.curves([0, 1], {})

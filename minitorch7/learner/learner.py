@@ -300,6 +300,7 @@ class Learner(Answers):
         self.recorder.reset()
         self.epochs, self.epoch, self.batch, self.done = epochs, 0, 0, 0
         self.cancelled, self._search = False, search
+        self.model.zero_grad()  # a batch that failed may have left its gradients
         try:
             # evaluating() puts every module back into the mode that it is in now
             with nn.evaluating(self.model), Interruption() as self._interruption:

@@ -177,7 +177,8 @@ def _named(photo: Path, out: Path) -> list[tuple[Path, Path]]:
     """(file, name below the output folder) of a photo, or of those in a folder."""
     if photo.is_dir():
         inside = out.resolve()
-        files = [file for file in find_images(photo, function="restore") if not file.resolve().is_relative_to(inside)]
+        there = find_images(photo, function="restore")
+        files = [file for file in there if not file.resolve().is_relative_to(inside)]
         return [(file, file.relative_to(photo)) for file in files]
     if not photo.is_file():
         raise DataNotFound(f"there is no file or folder {photo}")

@@ -1,0 +1,63 @@
+"""Every picture the project draws: grids of images, curves, schedules, matrices, bars.
+
+The functions take arrays and lists and return a matplotlib ``Figure``. They know nothing of
+learners and data sets, so that any room may call them. Figures are made without pyplot: nothing is
+registered globally, no window opens, no figure outlives its last reference, and a machine without
+a screen draws as well as one with. matplotlib is imported by the first drawing, not before.
+
+    figure = plot.image_grid(images, titles=names)
+    plot.save(figure, "out/batch.png")
+
+In a notebook a figure that ends a cell is shown by itself.
+
+    canvas      colours, a figure with its axes, labels, the PNG file
+    pictures    grids of images, with masks of classes over them
+    lines       losses, metrics, schedules, the learning-rate finder
+    matrices    a confusion matrix
+    bars        bars, plain or made of parts
+
+`canvas` is the place to begin; each of the others needs nothing but it.
+"""
+
+from .bars import bar_chart, stacked_bars
+from .canvas import (
+    BLUE,
+    DOTS_PER_INCH,
+    GREEN,
+    GREY,
+    ORANGE,
+    PALETTE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    plot_multi,
+    save,
+)
+from .lines import curves, loss_curves, lr_curve, metric_curves, schedule
+from .matrices import confusion
+from .pictures import MASK_COLORS, image_grid, segmentation_grid
+
+__all__ = [
+    "BLUE",
+    "DOTS_PER_INCH",
+    "GREEN",
+    "GREY",
+    "MASK_COLORS",
+    "ORANGE",
+    "PALETTE",
+    "PURPLE",
+    "SKY",
+    "VERMILLION",
+    "bar_chart",
+    "confusion",
+    "curves",
+    "image_grid",
+    "loss_curves",
+    "lr_curve",
+    "metric_curves",
+    "plot_multi",
+    "save",
+    "schedule",
+    "segmentation_grid",
+    "stacked_bars",
+]

@@ -259,3 +259,32 @@ def test_pictures_of_any_list(folders):
 def test_batches_made_of_noise_are_shown_as_their_targets(folders):
     figure = noisy(folders).show_batch(rows=2)
     assert len(figure.axes) == 4
+
+
+def test_noise_is_never_normalised(folders):
+    lists = GANItemList.from_folder(folders[0]).split_none().label_from_func(noop)
+    data = lists.transform(size=32).databunch(bs=4)
+    for stats in (None, HALF):
+        with pytest.raises(DataError, match="inputs are noise.*pass do_x=False, do_y=True"):
+            data.normalize(stats)
+        with pytest.raises(DataError, match="inputs are noise"):
+            data.normalize(stats, do_y=True)
+    assert data.stats is None and data.normalize(HALF, do_x=False, do_y=True).stats is not None
+
+
+def test_noise_has_no_test_set(folders):
+    lists = GANItemList.from_folder(folders[0]).split_none().label_from_func(noop)
+    for items in (sorted(folders[1].iterdir()), ImageList.from_folder(folders[1])):
+        with pytest.raises(DataError, match="add_test: the inputs of a GANItemList are noise"):
+            lists.add_test(items)
+    assert lists.test is None
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "pictures"])
+def test_chains_want_lists_and_functions(folders, wrong):
+    with pytest.raises(
+        TypeError, match="from_pictures: pictures must be an ImageList.*from_folder"
+    ):
+        GANItemList.from_pictures(wrong)
+    with pytest.raises(TypeError, match="label_from_func: func must be a function"):
+        ImageImageList.from_folder(folders[0]).split_none().label_from_func(wrong)

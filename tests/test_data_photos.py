@@ -230,6 +230,18 @@ def test_fetching_touches_no_other_folder(tmp_path):
     assert (tmp_path / "images" / "holiday.jpg").read_text() == "x"
 
 
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_cache_that_cannot_be_written_is_data_not_found(
+    tmp_path, monkeypatch, nothing_else, below
+):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataNotFound, match=r"cannot write .*file.* \(\w+Error: "):
+        fetch_pets(tmp_path / "file" / below)
+    monkeypatch.setattr(places, "cache_folder", lambda: tmp_path / "file" / below)
+    with pytest.raises(DataNotFound, match=r"(?s)pets: not found.*cannot write .*drawn_photos"):
+        pets()
+
+
 def special(name, kind, target=""):
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, target
@@ -366,7 +378,7 @@ def test_the_noise_has_no_seams():
     [
         ({"n": 0}, "drawn_photos: n must be a whole number of at least 1"),
         ({"seed": -1}, "drawn_photos: seed must be"),
-        ({"size": (0, 4)}, "size"),
+        ({"size": (0, 4)}, "^drawn_photos: size must be a pair"),
         ({"max_workers": -1}, "max_workers must be"),
     ],
 )
@@ -374,3 +386,9 @@ def test_wrong_options(tmp_path, options, rule):
     with pytest.raises(DataError, match=rule):
         drawn_photos(tmp_path, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", [None, 3])
+def test_drawn_photos_want_a_folder(folder):
+    with pytest.raises(TypeError, match=f"drawn_photos: folder must be a path, .* got {folder}"):
+        drawn_photos(folder)

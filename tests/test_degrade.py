@@ -402,8 +402,13 @@ def test_a_folder_holds_one_recipe(tmp_path, originals):
     note.write_text("{")
     with pytest.raises(DataError, match=r"degraded\.json cannot be read.*delete .*lr or choose"):
         degrade_folder(originals, tmp_path / "lr", size=40, max_workers=1)
-    note.unlink()
-    assert degrade_folder(originals, tmp_path / "lr", size=40, max_workers=1).skipped_existing == 6
+    note.unlink()  # now they could be anyone's
+    del before["degraded.json"]
+    rule = (
+        r"lr has no degraded\.json, but files .*'a\.jpg', 'b\.JPG'.* 3 more.*choose another folder"
+    )
+    with pytest.raises(DataError, match=rule):
+        degrade_folder(originals, tmp_path / "lr", size=40, max_workers=1)
     assert hashes(tmp_path / "lr") == before
 
 
@@ -419,6 +424,19 @@ def test_originals_and_results_are_kept_apart(tmp_path, originals):
             with pytest.raises(DataError, match="neither may be in the other"):
                 make(*(args if isinstance(make, type) else args[::-1]))
     (tmp_path / "link").unlink()
+    assert hashes(tmp_path) == before
+
+
+def test_no_way_leads_back_to_an_original(tmp_path, originals):
+    recipe = crappify(tmp_path / "lr", originals)
+    (tmp_path / "lr").mkdir()
+    photo(9, 9).save(tmp_path / "images2.jpg")
+    before = hashes(tmp_path)
+    for fn in (originals / ".." / "images2.jpg", originals / "cats" / ".." / "a.jpg"):
+        with pytest.raises(DataError, match=r"Crappify: .* is not below .*without '\.\.'"):
+            recipe(fn)
+        with pytest.raises(DataError, match=r"resize_one: .* is not below .*without '\.\.'"):
+            resize_one(fn, 0, tmp_path / "lr", originals, 9)
     assert hashes(tmp_path) == before
 
 
@@ -439,6 +457,7 @@ def test_two_photos_that_would_get_one_name(tmp_path, originals):
         ({"quality": 0}, "Crappify: quality must be"),
         ({"quality": "low"}, "Crappify: quality must be"),
         ({"quality": (1, 2, 3)}, "Crappify: quality must be"),
+        ({"number": "no"}, "Crappify: number, .* must be True or False, got 'no'"),
     ],
 )
 def test_wrong_options(tmp_path, options, rule):
@@ -456,6 +475,52 @@ def test_wrong_paths(tmp_path, originals):
         Crappify(tmp_path / "lr", originals).destination(Path("x.jpg"))
     with pytest.raises(DataError, match="CutOut: holes must be two whole numbers"):
         CutOut(tmp_path / "lr", originals, holes=(3, 1))
+
+
+@pytest.mark.parametrize("value", [None, 3])
+def test_what_is_no_path_is_named(tmp_path, originals, value):
+    lr, photo_file = tmp_path / "lr", originals / "a.jpg"
+    for call, said in [
+        (lambda: Crappify(value, originals), "Crappify: path_lr"),
+        (lambda: ToGrey(lr, value), "ToGrey: path_hr"),
+        (lambda: Crappify(lr, originals)(value), "Crappify: fn"),
+        (lambda: Crappify(lr, originals).number_of(value), "Crappify: fn"),
+        (lambda: degrade_folder(value, lr), "degrade_folder: path_hr"),
+        (lambda: degrade_folder(originals, value), "Crappify: path_lr"),
+        (lambda: resize_one(photo_file, 0, value, originals, 9), "resize_one: path"),
+        (lambda: original_of(lr / "a.jpg", lr, value), "original_of: path_hr"),
+    ]:
+        with pytest.raises(TypeError, match=f"^{said} must be a path, .* got {value}"):
+            call()
+    assert not lr.exists()
+
+
+@pytest.mark.parametrize("how", [None, "crappify", 3, print])
+def test_a_folder_wants_a_recipes_class(tmp_path, originals, how):
+    with pytest.raises(TypeError, match="degrade_folder: how must be a recipe's class"):
+        degrade_folder(originals, tmp_path / "lr", how)
+    recipe = crappify(tmp_path / "lr", originals)
+    with pytest.raises(TypeError, match=r"recipe's class.*got Crappify\(path_lr"):
+        degrade_folder(originals, tmp_path / "lr", recipe)
+    assert not (tmp_path / "lr").exists()
+
+
+def test_a_file_is_no_folder(tmp_path, originals):
+    (tmp_path / "file").write_bytes(b"mine")
+    for path_lr in (tmp_path / "file", tmp_path / "file" / "lr"):
+        with pytest.raises(DataError, match="degrade_folder: .* it or one above it is a file"):
+            degrade_folder(originals, path_lr, max_workers=1)
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+def test_messages_name_the_function_that_was_called(tmp_path, originals):
+    for img in (None, np.zeros((4, 4, 3)), Image.new("1", (0, 5))):
+        with pytest.raises(DataError, match="resize_to: img must be a Pillow image of at least"):
+            resize_to(img, 9)
+    with pytest.raises(DataError, match="^resize_one: size must be"):
+        resize_one(originals / "a.jpg", 0, tmp_path / "lr", originals, 0)
+    with pytest.raises(DataError, match="^resize_one: .* is not below"):
+        resize_one(tmp_path / "a.jpg", 0, tmp_path / "lr", originals, 9)
 
 
 def test_real_photos(tmp_path, real_data):

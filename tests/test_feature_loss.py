@@ -262,6 +262,8 @@ def test_the_features_stay_in_evaluation_mode():
         ([2], [float("nan")], ValueError, "number of at least 0, got nan"),
         ([2], [-1], ValueError, "at least 0, got -1"),
         ([2], ["5"], ValueError, "at least 0, got '5'"),
+        (2, [1], TypeError, r"layer_ids must be a list, .* got 2; .* write \[2\]"),
+        ([2], 1, TypeError, r"layer_wgts must be a list, .* got 1"),
     ],
 )
 def test_layers_and_weights_that_do_not_fit(ids, weights, kind, said):
@@ -274,8 +276,28 @@ def test_arguments_that_are_something_else():
         FeatureLoss(nn.Conv2d(3, 3, 3), [0], [1])
     with pytest.raises(TypeError, match="base_loss must be a function, got 'l1'"):
         FeatureLoss(features(), IDS, WEIGHTS, "l1")
+    with pytest.raises(TypeError, match=r"base_loss must be a function.*as nn.MSELoss\(\)"):
+        FeatureLoss(features(), IDS, WEIGHTS, nn.MSELoss)
+    for wrong, met in ((lambda x, y: 0.5, "got 0.5"), (lambda x, y: x - y, "got shape")):
+        with pytest.raises(TypeError, match=f"base_loss must answer .* one number, {met}"):
+            FeatureLoss(features(), IDS, WEIGHTS, wrong)(*pair())
+    for layers in (None, [nn.MaxPool2d(2)]):
+        with pytest.raises(TypeError, match="layers_before_pooling: layers must be an nn.Seq"):
+            layers_before_pooling(layers)
     with pytest.raises(ValueError, match=r"gram_matrix: x must be \(N, C, H, W\), got shape \(3,"):
         gram_matrix(mt.zeros(3, 4, 5))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 6, 6), (2, 3, 0, 6), (2, 3, 6, 0)])
+def test_nothing_has_no_mean(shape):
+    empty = mt.zeros(*shape, dtype="float64")
+    with pytest.raises(ValueError, match=r"FeatureLoss: pictures of shape .* have no pixels"):
+        FeatureLoss(features(), IDS, WEIGHTS)(empty, empty)
+    if shape[0]:
+        with pytest.raises(ValueError, match=r"gram_matrix: x of shape .* has no values"):
+            gram_matrix(empty)
+    else:
+        assert gram_matrix(empty).shape == (0, 3, 3)
 
 
 def test_pictures_that_do_not_fit():
@@ -486,6 +508,23 @@ def test_an_item_says_how_it_was_turned():
 def test_turned_photos_want_a_split():
     with pytest.raises(TypeError, match="lists that are split, .* got ImageList"):
         turned_photos(photos())
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"grid": 0}, ValueError, "grid must be at least 1, got 0"),
+        ({"grid": 1.5}, TypeError, "grid must be an integer"),
+        ({"stages": 3}, ValueError, "stages must be the channels .* got 3"),
+        ({"stages": ()}, ValueError, r"stages must be the channels .* got \(\)"),
+        ({"stages": (16, 32)}, ValueError, r"stages must be .* got \(16, 32\)"),
+        ({"stages": ((16,), ())}, ValueError, "stages must be"),
+        ({"stages": ((0,),)}, ValueError, "channels must be at least 1, got 0"),
+    ],
+)
+def test_networks_that_cannot_be(options, kind, said):
+    with pytest.raises(kind, match=f"^turn_network: .*{said}"):
+        turn_network(**options)
 
 
 def test_a_small_network_learns_which_side_is_up():

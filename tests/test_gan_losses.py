@@ -91,6 +91,28 @@ def test_targets_that_do_not_fit(shape):
             function(scores, targets)
 
 
+def test_answers_that_are_no_tensors_or_to_no_pictures():
+    scores, targets, loss = mt.zeros(3, 2), mt.zeros(3), AdaptiveLoss(nn.MSELoss())
+    for function in (loss, accuracy_thresh_expand):
+        for pair in ((scores.data, targets), (scores, targets.data), (None, targets)):
+            with pytest.raises(
+                TypeError, match=r"(AdaptiveLoss|_expand): .* must be a Tensor, got"
+            ):
+                function(*pair)
+        with pytest.raises(ValueError, match=r"needs the critic's answers .* got shape \(\)"):
+            function(mt.tensor(1.0), targets)
+    _, critic_loss = gan_loss_from_func(nn.MSELoss(), loss)
+    with pytest.raises(ValueError, match=r"gan_loss_from_func: needs the critic's answers"):
+        critic_loss(mt.tensor(1.0), mt.tensor(1.0))
+
+
+@pytest.mark.parametrize("thresh", [0, 1, -0.5, math.nan, "a", None])
+def test_thresholds_that_no_probability_crosses(thresh):
+    with pytest.raises(ValueError, match="accuracy_thresh: thresh must be a number between 0 and"):
+        accuracy_thresh_expand(mt.zeros(3, 2), mt.zeros(3), thresh)
+    assert accuracy_thresh_expand(mt.zeros(3, 2), mt.zeros(3), 1, sigmoid=False) == 1
+
+
 def test_adaptive_loss_needs_a_loss():
     with pytest.raises(TypeError, match="AdaptiveLoss: crit must be a loss, .* got None"):
         AdaptiveLoss(None)
@@ -167,7 +189,9 @@ def test_real_is_one_and_fake_is_zero():
     assert generator_loss(low, picture, picture).item() > 8
 
 
-@pytest.mark.parametrize("weights", [5, (1,), (1, 2, 3), "ab", (1, None), (-1, 5)])
+@pytest.mark.parametrize(
+    "weights", [5, (1,), (1, 2, 3), "ab", (1, None), (-1, 5), (0, 0), (math.nan, 1), (1, math.inf)]
+)
 def test_wrong_weights(weights):
     with pytest.raises(ValueError, match="weights_gen must be two numbers of at least 0"):
         gan_loss_from_func(nn.MSELoss(), nn.MSELoss(), weights)
@@ -310,3 +334,21 @@ def test_penalty_is_taken_between_the_pictures():
 def test_pictures_of_two_shapes():
     with pytest.raises(ValueError, match=r"real batch is \(2, 3\) and the generated one \(2, 4\)"):
         gradient_penalty(lambda x: x.sum(1), mt.zeros(2, 3), mt.zeros(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "weight", "message"),
+    [
+        (None, mt.zeros(2, 3), 10, "real must be a Tensor, got NoneType"),
+        (mt.zeros(2, 3), np.zeros((2, 3)), 10, "fake must be a Tensor, got ndarray"),
+        (mt.tensor([[1]]), mt.tensor([[1]]), 10, "real must be floating point"),
+        (mt.zeros(0, 3), mt.zeros(0, 3), 10, r"at least one, got shape \(0, 3\)"),
+        (mt.tensor(1.0), mt.tensor(1.0), 10, r"at least one, got shape \(\)"),
+        (mt.zeros(2, 3), mt.zeros(2, 3), -3, "weight must be a number above 0, got -3"),
+        (mt.zeros(2, 3), mt.zeros(2, 3), math.nan, "weight must be a number above 0, got nan"),
+        (mt.zeros(2, 3), mt.zeros(2, 3), "a", "weight must be a number above 0, got 'a'"),
+    ],
+)
+def test_penalties_that_cannot_be_taken(real, fake, weight, message):
+    with pytest.raises((TypeError, ValueError), match=f"gradient_penalty: .*{message}"):
+        gradient_penalty(lambda x: x.sum(1), real, fake, weight)

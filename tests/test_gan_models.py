@@ -135,6 +135,8 @@ def test_gan_critic_on_both_backends(backend):
         ({"nf": 1}, "nf must be at least 2, got 1"),
         ({"n_blocks": 0}, "n_blocks must be at least 1, got 0"),
         ({"n_channels": 0}, "n_channels must be at least 1, got 0"),
+        ({"p": "a"}, "p, of dropout, must be a number from 0 to 1, got 'a'"),
+        ({"p": -1}, "p, of dropout, must be a number from 0 to 1, got -1"),
     ],
 )
 def test_impossible_gan_critics(options, message):
@@ -205,10 +207,33 @@ def test_a_basic_critic_answers_with_the_mean_over_the_batch():
 
 def test_pictures_of_another_size_than_a_basic_critic_was_made_for():
     critic = basic_critic(16, 1, 4)
+    message = r"basic_critic: was made with n_channels=1, in_size=16 .*\(N, 1, 16, 16\), got \("
+    for shape in ((2, 1, 32, 32), (2, 3, 16, 16), (2, 1, 16, 8), (1, 16, 16), ()):
+        with pytest.raises(ValueError, match=message):
+            critic(mt.zeros(*shape))
     with pytest.raises(ValueError, match=r"needs one score a picture, .* got \(2, 1, 5, 5\)"):
-        critic(mt.zeros(2, 1, 32, 32))
-    with pytest.raises(ValueError, match="input has 3 channels but weight expects 1"):
-        critic(mt.zeros(2, 3, 16, 16))
+        AvgFlatten()(mt.zeros(2, 1, 5, 5))
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 1, 1), (2, 5, 2, 1), (2, 5), ()])
+def test_other_noise_than_a_basic_generator_was_made_for(shape):
+    message = r"basic_generator: was made with noise_sz=5 and needs noise \(N, 5, 1, 1\), got \("
+    with pytest.raises(ValueError, match=message):
+        basic_generator(8, 1, 5, 2)(mt.zeros(*shape))
+
+
+def test_inputs_that_are_no_tensors_or_have_other_channels():
+    networks = {
+        "gan_critic": gan_critic(1, nf=2, n_blocks=1),
+        "basic_critic": basic_critic(8, 1, 2),
+        "basic_generator": basic_generator(8, 1, 5, 2),
+    }
+    for name, network in networks.items():
+        for inputs, got in (([None], "NoneType"), ([np.zeros((1, 1, 8, 8))], "ndarray"), ([], "")):
+            with pytest.raises(TypeError, match=f"{name}: input must be a Tensor, got {got}"):
+                network(*inputs)
+    with pytest.raises(ValueError, match=r"gan_critic: was made for 1 channels.*n_channels=3"):
+        networks["gan_critic"](mt.zeros(2, 3, 16, 16))
 
 
 # --------------------------------------------------------------------------------- basic_generator

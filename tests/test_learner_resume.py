@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 import standin
 from test_learner_toy import ToyData, same_bits, toy_learner, weights_of
 
-from minitorch7 import backend
+from minitorch7 import backend, optim
 from minitorch7.learner import Callback, CancelFit, CheckpointError
 from minitorch7.learner.checkpoints import read
 
@@ -242,6 +243,30 @@ def test_another_loss_is_refused(tmp_path):
     learn.loss_func = lambda input, target: 2 * own(input, target)
     with pytest.raises(CheckpointError, match="loss was .*, now <lambda>"):
         fit(learn)
+
+
+def test_another_optimiser_is_refused(tmp_path):
+    fit(toy_learner(tmp_path))
+    learn = toy_learner(tmp_path, opt_func=partial(optim.AdamW, betas=(0.0, 0.99)))
+    with pytest.raises(CheckpointError, match=r"optimizer_options was .*, now {'betas': \(0.0, 0"):
+        fit(learn)
+
+
+def test_other_items_of_the_same_number_are_refused(tmp_path):
+    class Named:
+        def __init__(self, *items):
+            self.x, self.items = self, items
+
+    fit(with_items(toy_learner(tmp_path), Named("a.png", "b.png")))
+    fit(with_items(toy_learner(tmp_path), Named("b.png", "a.png")))  # the order is no matter
+    with pytest.raises(CheckpointError, match="items was 2, [0-9a-f]{8}, now 2, [0-9a-f]{8}"):
+        fit(with_items(toy_learner(tmp_path), Named("a.png", "c.png")))
+
+
+def with_items(learn, dataset):
+    """The learner, whose loader says that it serves `dataset`."""
+    learn.data.train_dl.dataset = dataset
+    return learn
 
 
 def test_a_callback_whose_state_was_kept_must_be_there(tmp_path):

@@ -153,6 +153,19 @@ def test_wrong_arguments():
             parallel(operator.mul, [1, 2], workers)
 
 
+@pytest.mark.parametrize("func", [operator.neg, partial(operator.mul, 2), lambda: 0, lambda x: x])
+def test_a_function_of_one_argument_is_told_of_the_index(func):
+    rule = r"parallel: .* is called as func\(item, index\), but takes \(.*\).*give it a parameter"
+    with pytest.raises(TypeError, match=rule):
+        parallel(func, [1, 2], 1)
+
+
+@pytest.mark.parametrize("arr", [3, None])
+def test_items_must_be_a_list(arr):
+    with pytest.raises(TypeError, match=f"parallel: arr must be a list of items, got {arr}"):
+        parallel(operator.mul, arr)
+
+
 def test_names():
     assert name_of(partial(partial(operator.mul), 3)) == "mul"
     assert name_of(types.SimpleNamespace()) == "SimpleNamespace"

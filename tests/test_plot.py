@@ -251,3 +251,25 @@ def test_curves_have_their_own_axes_and_their_length():
         plot.curves([0, 1, 2], {"a": [1, 2]})
     with pytest.raises(ValueError, match="at least one line"):
         plot.curves([0, 1], {})
+
+
+@pytest.mark.parametrize(
+    ("x", "ys", "message"),
+    [
+        ([0, 1], [1, 2], "ys must be a mapping .* got list"),
+        ([0, 1], np.zeros(2), "ys must be a mapping .* got ndarray"),
+        ({"b": [0, 1]}, {"a": [1, 2]}, r"x has no axis for line 'a', only for \['b'\]"),
+        ([0, 1], {"a": ["1", "2"]}, r"line 'a' must be .* of numbers, got \['1', '2'\]"),
+        ([0, 1], {"a": "ab"}, "line 'a' must be .* of numbers, got 'ab'"),
+        ([0, 1], {"a": [[1], [1, 2]]}, "line 'a' must be a flat list"),
+        ("ab", {"a": [1, 2]}, "the axis of line 'a' must be .* got 'ab'"),
+    ],
+)
+def test_lines_that_cannot_be_drawn(x, ys, message):
+    with pytest.raises((TypeError, ValueError), match=f"curves: {message}"):
+        plot.curves(x, ys)
+
+
+def test_a_number_not_known_leaves_a_gap():
+    line = plot.curves([0, 1], {"a": [None, 2]}).axes[0].lines[0]
+    assert np.isnan(line.get_ydata()[0]) and line.get_ydata()[1] == 2

@@ -244,6 +244,8 @@ def test_what_cannot_be_shown_is_refused(tmp_path):
             ProgressPictures(x, tmp_path)
     with pytest.raises(ValueError, match="rows must be at least 1"):
         ProgressPictures(NOISE, tmp_path, rows=0)
+    with pytest.raises(TypeError, match="ProgressPictures: denorm must be a function.* got 'x'"):
+        ProgressPictures(NOISE, tmp_path, denorm="x")
     learn = learner(tmp_path)
     learn.model.append(nn.Flatten())
     with pytest.raises(ValueError, match=r"shape \(4, 64\); is the model's answer a picture"):
@@ -311,14 +313,40 @@ def test_a_row_of_the_pictures(tmp_path):
 
 
 def test_no_pictures_or_unlike_ones_are_said(tmp_path):
-    for function in (gif_of, row_of):
+    for function, name in ((gif_of, "film.gif"), (row_of, "row.png")):
         with pytest.raises(DataError, match=f"{function.__name__}: there is no epoch_000.png"):
-            function(tmp_path, tmp_path / "film.gif")
+            function(tmp_path, tmp_path / name)
     album(tmp_path, [0], side=70)
     album(tmp_path, [1], side=90)
     with pytest.raises(DataError, match="differ in size: .*70, 88.*90, 108"):
         gif_of(tmp_path, tmp_path / "film.gif")
     assert Image.open(row_of(tmp_path, tmp_path / "row.png")).size == (70 + 8 + 90, 108)
+
+
+def test_names_of_other_formats_and_impossible_times_are_refused(tmp_path):
+    album(tmp_path, [0, 1])
+    with pytest.raises(ValueError, match="row_of: writes a PNG, got 'x.jpg'; use a .png name"):
+        row_of(tmp_path, tmp_path / "x.jpg")
+    with pytest.raises(ValueError, match="gif_of: writes a GIF, got 'x.png'; use a .gif name"):
+        gif_of(tmp_path, tmp_path / "x.png")
+    for time in (0, -5, 9, "a", None, np.nan, 1e6):
+        for name in ("ms", "last_ms"):
+            with pytest.raises(ValueError, match=f"gif_of: {name} must be a number of millisec"):
+                gif_of(tmp_path, tmp_path / "x.gif", **{name: time})
+    assert names(tmp_path) == numbered(0, 1)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "empty", "header"])
+def test_damaged_pictures_are_named(tmp_path, damage):
+    album(tmp_path, [0, 1])
+    file = tmp_path / "epoch_001.png"
+    whole = file.read_bytes()
+    header = whole[:20] + b"\0\0\0\0" + whole[24:]
+    damaged = {"cut": whole[: len(whole) // 2], "other": b"hello", "empty": b"", "header": header}
+    file.write_bytes(damaged[damage])
+    for function, path in ((gif_of, "x.gif"), (row_of, "x.png")):
+        with pytest.raises(DataError, match=f"{function.__name__}: cannot read .*epoch_001.png"):
+            function(tmp_path, tmp_path / path)
 
 
 # --------------------------------------------------------------------------------- before and after
@@ -364,6 +392,34 @@ def test_columns_that_do_not_match_are_refused():
     for images in ({"a": three, "b": two}, {"a": three[:0]}, {}):
         with pytest.raises(ValueError, match="before_after: every column needs as many pictures"):
             before_after(images)
-    for zoom in ((0, 0, 0, 1), (0.5, 0, 0.6, 1), (-0.1, 0, 1, 1)):
+    wrong = (0, 0, 0, 1), (0.5, 0, 0.6, 1), (-0.1, 0, 1, 1), (0, 0, 1), "0011", (0, 0, np.nan, 1), 5
+    for zoom in wrong:
         with pytest.raises(ValueError, match="zoom is .top, left, height, width. in parts"):
             before_after({"a": three}, zoom=zoom)
+
+
+def test_bytes_are_shown_as_they_are():
+    picture = RNG.integers(0, 256, (1, 3, 8, 8)).astype(np.uint8)
+    cells, _ = drawn(before_after({"a": picture, "b": picture / 255}))
+    np.testing.assert_allclose(cells[0], cells[1], atol=1e-6)
+    np.testing.assert_allclose(cells[0], picture[0].transpose(1, 2, 0) / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (None, "images must be a mapping .* got NoneType"),
+        ([np.zeros((1, 8, 8))], "images must be a mapping .* got list"),
+        ({"a": None}, "column 'a' must hold pictures .* got None"),
+        ({"a": np.array(1.0)}, "column 'a' must hold pictures"),
+        ({"a": "photo"}, "column 'a' must hold pictures .* got 'photo'"),
+        ({"a": ["photo"]}, "column 'a' holds 'photo'"),
+        ({"a": np.zeros((1, 4, 8, 8))}, r"column 'a' holds shape \(4, 8, 8\) of float64"),
+        ({"a": np.zeros((1, 8))}, r"column 'a' holds shape \(8,\)"),
+        ({"a": np.zeros((1, 8, 8), int)}, "column 'a' holds .* int64"),
+    ],
+)
+@pytest.mark.parametrize("zoom", [None, (0, 0, 1, 1)])
+def test_what_is_no_picture_is_refused(images, message, zoom):
+    with pytest.raises((TypeError, ValueError), match=f"before_after: .*{message}"):
+        before_after(images, zoom)

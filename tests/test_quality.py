@@ -218,6 +218,23 @@ def test_what_is_not_a_picture_is_named():
         psnr(a, libraries.to(a, "cupy"))
 
 
+@pytest.mark.parametrize("peak", [0, -1, "1", None, np.nan, np.inf])
+@pytest.mark.parametrize("measure", [psnr, ssim])
+def test_peaks_that_are_no_value_of_white(measure, peak):
+    a = pictures(1, 1, 12, 12)
+    with pytest.raises(ValueError, match=f"{measure.__name__}: peak must be a number above 0, got"):
+        measure(a, a, peak)
+
+
+@pytest.mark.parametrize("metric", [PSNR, SSIM])
+def test_metrics_need_tensors(metric):
+    a, quality = pictures(1, 3, 12, 12), metric(PictureData())
+    with pytest.raises(TypeError, match=f"{metric.__name__}: pred must be a Tensor, got ndarray"):
+        quality(a, mt.tensor(a))
+    with pytest.raises(TypeError, match=f"{metric.__name__}: target must be a Tensor, got None"):
+        quality(mt.tensor(a), None)
+
+
 @pytest.mark.parametrize("metric", [PSNR, SSIM])
 def test_metrics_need_data_that_can_denormalise(metric):
     with pytest.raises(TypeError, match=rf"{metric.__name__}: data must have denorm_y, .* got str"):

@@ -113,6 +113,7 @@ def test_saving_leaves_the_random_stream_alone(unet, tmp_path):
         ({"name": "resnet34", "width": 4}, ValueError, "is not this model: .*0.4.2.conv1.weight"),
         ("resnet50", ValueError, "'resnet50' is none of resnet18, resnet34"),
         ({"width": 4}, TypeError, "arch must be a name or"),
+        ({"name": ["resnet18"]}, TypeError, "arch must be a name or"),
         ({"name": "resnet18", "depth": 4}, TypeError, "arch must be a name or"),
         ({"name": "resnet18", "width": 0}, ValueError, "width must be at least 1"),
     ],
@@ -131,7 +132,7 @@ def test_only_what_restores_is_saved(unet, tmp_path):
         save_restorer(two, file, ARCH, imagenet_stats)
     with pytest.raises(TypeError, match="got Learner; pass learn.model"):
         save_restorer(Learner(None, unet, loss_func=abs), file, ARCH, imagenet_stats)
-    with pytest.raises(DataError, match="pictures have 3 channels"):
+    with pytest.raises(DataError, match="^save_restorer: pictures have 3 channels"):
         save_restorer(unet, file, ARCH, ([0.5], [0.5]))
     assert not file.exists()
 
@@ -153,6 +154,33 @@ def test_other_files_are_refused(model_file, tmp_path):
         load_restorer(damaged)
     with pytest.raises(mt.BackendError, match="unknown backend 'tpu'"):
         load_restorer(model_file, "tpu")
+    program = tmp_path / "x.py"
+    program.write_text("print('mine')")
+    with pytest.raises(
+        CheckpointError, match=r"x\.py is no safetensors file; give the one"
+    ) as said:
+        load_restorer(program)
+    assert "delete" not in str(said.value)
+    renamed = tmp_path / "model.bin"
+    renamed.write_bytes(model_file.read_bytes())
+    assert load_restorer(renamed).note == "for tests"
+
+
+@pytest.mark.parametrize("value", [None, 3])
+def test_what_is_no_path_is_named(unet, value):
+    with pytest.raises(TypeError, match=f"^load_restorer: path must be a path, .* got {value}"):
+        load_restorer(value)
+    with pytest.raises(TypeError, match=f"^save_restorer: path must be a path, .* got {value}"):
+        save_restorer(unet, value, ARCH, imagenet_stats)
+
+
+@pytest.mark.parametrize("model", ["model.safetensors", None, 3])
+def test_a_restorer_wants_a_model(model):
+    with pytest.raises(TypeError, match=r"^Restorer: model must be a model.*use load_restorer"):
+        Restorer(model, imagenet_stats)
+    for stats in (([0.5], [0.5]), None, ([0.5] * 3, [0] * 3)):
+        with pytest.raises(DataError, match="^Restorer: "):
+            Restorer(Darker(), stats)
 
 
 # --------------------------------------------------------------------------------------- the tiles
@@ -347,6 +375,11 @@ def test_what_is_no_photo_is_said(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=f"restore: .*{name} cannot be read as an image"):
             Restorer(Darker(), imagenet_stats).restore(tmp_path / name)
+    with pytest.raises(DataError, match="restore: .* is a folder; give one photo's file") as said:
+        Restorer(Darker(), imagenet_stats).restore(tmp_path)
+    assert "delete" not in str(said.value)
+    with pytest.raises(DataError, match=r"restore: the image of size \(0, 5\) has no pixels"):
+        Restorer(Darker(), imagenet_stats).restore(Image.new("RGB", (0, 5)))
     with pytest.raises(DataError, match=r"gone\.jpg is not there"):
         Restorer(Darker(), imagenet_stats).restore(tmp_path / "gone.jpg")
 

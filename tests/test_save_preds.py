@@ -312,10 +312,39 @@ def test_answers_that_are_no_pictures_are_refused(photos, tmp_path):
     learn.model.weight.data[...] = np.nan
     with pytest.raises(ValueError, match=r"answer for 0\.png holds NaN"):
         save_preds(learn, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     learn.model = nn.Sequential(nn.Flatten(), nn.Linear(8 * 8 * 3, 2))
     learn.data = ImageList.from_folder(photos).split_none().label_from_func(len_of).databunch(bs=BS)
     with pytest.raises(ValueError, match=r"gives \(3, 2\) for a batch \(3, 3, 8, 8\)"):
         save_preds(learn, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_restart_that_fails_at_once_leaves_what_was_there(photos, tmp_path):
+    learn = learner(bunch(photos))
+    save_preds(learn, tmp_path / "out")
+    before = hashes(tmp_path / "out")
+    learn.model.weight.data[...] = np.nan
+    with pytest.raises(ValueError, match="holds NaN"):
+        save_preds(learn, tmp_path / "out", restart=True)
+    assert hashes(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize(
+    ("learn", "options", "kind", "said"),
+    [
+        (None, {}, TypeError, "learn must be a Learner, got NoneType"),
+        (nn.Conv2d(3, 3, 1), {}, TypeError, "got Conv2d; pass the Learner"),
+        ("ours", {"out": None}, TypeError, "out must be a path, .* got None"),
+        ("ours", {"out": 3}, TypeError, "out must be a path, .* got 3"),
+        ("ours", {"suffix": 3}, ValueError, "suffix must be one of .png, .* got 3"),
+    ],
+)
+def test_arguments_that_are_something_else(photos, tmp_path, learn, options, kind, said):
+    learn = learner(bunch(photos)) if learn == "ours" else learn
+    with pytest.raises(kind, match=f"^save_preds: .*{said}"):
+        save_preds(learn, **{"out": tmp_path / "out", **options})
+    assert not (tmp_path / "out").exists()
 
 
 def len_of(path):

@@ -40,9 +40,14 @@ def fetch_archive(
     whole   whether a folder has all of it: another process may have been faster
 
     All is done in a hidden folder beside `folder`, which goes in any case. Raises DataNotFound,
-    which says what was wrong with each, where none is good.
+    which says what was wrong with each, where none is good, or that nothing can be written there.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataNotFound(
+            f"cannot write {folder.parent} ({type(error).__name__}: {error.strerror})"
+        ) from error
     partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     refusals = []
     for url in urls:

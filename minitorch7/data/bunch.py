@@ -113,12 +113,18 @@ class DataBunch:
         `stats` is (means, standard deviations) on the scale [0, 1]; without it they are taken from
         one training batch, shuffled and varied: batch 0 of epoch 0. `do_y` puts targets that are
         pictures on the same scale; classes and masks have none. `do_x=False` leaves the inputs as
-        they are: noise is on its scale already. Raises DataError the second time.
+        they are: noise is on its scale already. Raises DataError the second time, and for noise
+        that would be normalised.
         """
         if self.stats is not None:
             raise DataError(
                 f"normalize: the data is normalised already (mean {self.stats.mean.tolist()}, std "
                 f"{self.stats.std.tolist()}); call it once, or build the databunch anew"
+            )
+        if do_x and hasattr(self.train_ds.x, "noise"):
+            raise DataError(
+                "normalize: the inputs are noise, which is on its scale already, but do_x=True "
+                "would change them; pass do_x=False, do_y=True for the pictures, the targets"
             )
         do_y = do_y and self.train_ds.kind == "picture"
         x, y = self.train_dl.raw(0, 0)

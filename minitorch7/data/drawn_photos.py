@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import write_atomically
-from .errors import check_count
+from .errors import check_count, check_path
 from .parallel import parallel
 from .photo_backgrounds import BACKGROUNDS
 from .photo_page import Page, rgb
@@ -43,9 +43,10 @@ def drawn_photos(
     """
     check_count("drawn_photos", "n", n, least=1)
     check_count("drawn_photos", "seed", seed)
-    shape = checked_size(size)
+    folder = check_path("drawn_photos", "folder", folder)
+    shape = checked_size(size, function="drawn_photos")
     height, width = shape.height, shape.width
-    out = Path(folder) / f"{height}x{width}-seed-{seed}-{n}"
+    out = folder / f"{height}x{width}-seed-{seed}-{n}"
     todo = [i for i in range(n) if not _file(out, i).exists()]
     few = 1 if max_workers is None and len(todo) < ENOUGH else max_workers
     parallel(_Draw(out, height, width, seed), todo, few, "drawing photos")

@@ -46,7 +46,7 @@ def drawn_streets(
     check_count("drawn_streets", "seed", seed)
     n_valid = -(-n // 4) if n_valid is None else n_valid
     check_count("drawn_streets", "n_valid", n_valid)
-    shape = checked_size(size)
+    shape = checked_size(size, function="drawn_streets")
     names = [Path(f"train/{i:05d}.png") for i in range(n)]
     names += [Path(f"valid/{i:05d}.png") for i in range(n_valid)]
     pictures = np.empty((len(names), 3, shape.height, shape.width), np.uint8)

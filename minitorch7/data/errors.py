@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -29,3 +31,12 @@ def check_count(function: str, name: str, value: object, least: int = 0) -> int:
             f"{function}: {name} must be a whole number of at least {least}, got {value!r}"
         )
     return int(value)
+
+
+def check_path(function: str, name: str, value: object) -> Path:
+    """`value` as a Path, or a TypeError that says which argument must be one."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(
+            f"{function}: {name} must be a path, a string or pathlib.Path, got {value!r:.60}"
+        )
+    return Path(value)

@@ -141,6 +141,11 @@ class LabelLists:
         It is a third set: it does not stand in for the validation set.
         """
         train = self.train.x
+        if hasattr(train, "noise"):
+            raise DataError(
+                f"add_test: the inputs of a {type(train).__name__} are noise, so there is nothing "
+                "to be told from test pictures; leave them out"
+            )
         if not hasattr(items, "pixels"):
             items = type(train).from_files(list(items), self.path, train.pixels.mode)
         if not len(items):

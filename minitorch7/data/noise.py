@@ -100,6 +100,11 @@ class GANItemList(ImageList):
     @classmethod
     def from_pictures(cls, pictures: ImageList, noise_sz: int = NOISE_SZ) -> GANItemList:
         """The pictures of any list, such as MNIST's."""
+        if not isinstance(pictures, ImageList):
+            raise TypeError(
+                f"GANItemList.from_pictures: pictures must be an ImageList, got {pictures!r:.60}; "
+                "of a folder's use from_folder"
+            )
         made = cls(pictures.items, pictures.pixels, pictures.path, pictures.rows)
         made.noise = NoisyItem(noise_sz)
         return made

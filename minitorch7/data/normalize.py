@@ -48,23 +48,23 @@ def stats_of(batch: np.ndarray) -> Stats:
     return checked_stats((mean, std), batch.shape[1])
 
 
-def checked_stats(stats: Any, channels: int) -> Stats:
+def checked_stats(stats: Any, channels: int, function: str = "normalize") -> Stats:
     """`stats` as two float32 arrays (channels,); DataError where they do not fit."""
     try:
         mean, std = (np.atleast_1d(np.asarray(part, np.float32)) for part in stats)
     except (TypeError, ValueError) as error:
         raise DataError(
-            "normalize: stats must be a pair (means, standard deviations), one number a channel, "
+            f"{function}: stats must be a pair (means, standard deviations), one number a channel, "
             f"got {stats!r}"
         ) from error
     if mean.shape != (channels,) or std.shape != (channels,):
         raise DataError(
-            f"normalize: pictures have {channels} channels, but stats has means of shape "
+            f"{function}: pictures have {channels} channels, but stats has means of shape "
             f"{mean.shape} and standard deviations of shape {std.shape}; each needs ({channels},)"
         )
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         raise DataError(
-            f"normalize: cannot divide by the standard deviations {std.tolist()} (means "
+            f"{function}: cannot divide by the standard deviations {std.tolist()} (means "
             f"{mean.tolist()}); are all pixels of a channel the same? pass stats=(means, stds)"
         )
     return Stats(mean, std)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import multiprocessing
 import os
 import pickle
@@ -51,8 +52,9 @@ def parallel(
     in one item stops everything and is raised here with a note that names the item. RuntimeError
     where a worker dies, of which the commonest cause is too little memory.
     """
-    if not callable(func):
-        raise TypeError(f"parallel: func must be callable as func(item, index), got {func!r:.80}")
+    _check_callable(func)
+    if not isinstance(arr, Iterable):
+        raise TypeError(f"parallel: arr must be a list of items, got {arr!r:.80}; pass [item]")
     if max_workers is not None:
         check_count("parallel", "max_workers", max_workers)
     items, what = list(arr), what or name_of(func)
@@ -66,6 +68,23 @@ def parallel(
         for index, result in progress(arrivals, what, total=len(items)):
             results[index] = result
     return None if all(result is None for result in results) else results
+
+
+def _check_callable(func: Any) -> None:
+    """TypeError unless `func` can be called with an item and its index."""
+    if not callable(func):
+        raise TypeError(f"parallel: func must be callable as func(item, index), got {func!r:.80}")
+    try:
+        signature = inspect.signature(func)
+    except (TypeError, ValueError):  # some functions written in C have none
+        return
+    try:
+        signature.bind(None, 0)
+    except TypeError as error:
+        raise TypeError(
+            f"parallel: {name_of(func)} is called as func(item, index), but takes {signature} "
+            f"({error}); give it a parameter for each, and leave the index unused if need be"
+        ) from None
 
 
 def name_of(func: Any) -> str:

@@ -53,7 +53,7 @@ class Size:
         return picture[..., top : top + self.height, left : left + self.width]
 
 
-def checked_size(size: Any, method: Any = None) -> Size:
+def checked_size(size: Any, method: Any = None, function: str = "transform") -> Size:
     """`size` as a `Size`: a pair (height, width) is squished, a number is a square that is cropped.
 
     `method` says otherwise: a ResizeMethod, or its name.
@@ -64,7 +64,7 @@ def checked_size(size: Any, method: Any = None) -> Size:
         isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in pair
     ):
         raise DataError(
-            "transform: size must be a pair (height, width) or one number for a square, positive "
+            f"{function}: size must be a pair (height, width) or one number for a square, positive "
             f"whole numbers, got {size!r}"
         )
     if method is None:
@@ -73,7 +73,7 @@ def checked_size(size: Any, method: Any = None) -> Size:
         method = ResizeMethod(method.lower() if isinstance(method, str) else method)
     except ValueError as error:
         raise DataError(
-            "transform: resize_method must be ResizeMethod.CROP or ResizeMethod.SQUISH, got "
+            f"{function}: resize_method must be ResizeMethod.CROP or ResizeMethod.SQUISH, got "
             f"{method!r}"
         ) from error
     return Size(int(pair[0]), int(pair[1]), method)

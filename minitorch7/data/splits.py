@@ -134,6 +134,11 @@ class ItemLists:
         For a SegmentationItemList it is the mask: the path of its file, or an array (H, W); for an
         ImageImageList the path of the picture that it should have been.
         """
+        if not callable(func):
+            raise TypeError(
+                "label_from_func: func must be a function from an item's path to its label, got "
+                f"{func!r:.60}"
+            )
         return self._label("label_from_func", func, classes)
 
     def _label(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 from .. import backend
@@ -42,8 +43,13 @@ def accuracy_thresh(pred: Tensor, target: Tensor, thresh: float = 0.5, sigmoid: 
     """The share of single decisions that are right: mean((σ(pred) > thresh) = target).
 
     For targets of several yes-or-no answers an item; with ``sigmoid=False`` pred is compared as it
-    stands.
+    stands. ValueError for a threshold that no probability, 0 < σ < 1, lies on both sides of.
     """
+    if sigmoid and not (isinstance(thresh, Real) and 0 < thresh < 1):
+        raise ValueError(
+            f"accuracy_thresh: thresh must be a number between 0 and 1, which σ(pred) is compared "
+            f"with, got {thresh!r}; for another pass sigmoid=False: it is compared with pred itself"
+        )
     # σ(p) > t and p > log(t / (1 − t)) say the same, and the second cannot overflow
     limit = math.log(thresh / (1 - thresh)) if sigmoid else thresh
     return ((pred.data > limit) == (target.data > 0.5)).mean()

@@ -12,12 +12,14 @@ Pictures are arrays (N, C, H, W) of floats in [0, 1], NumPy's or CuPy's; the ans
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from .. import backend
 from ..autograd import Tensor
+from ..functional._arguments import check_tensor
 
 WINDOW, SIGMA = 11, 1.5  # pixels: the side of SSIM's window and its Gaussian's deviation
 K1, K2 = 0.01, 0.03
@@ -28,8 +30,9 @@ def psnr(a: Any, b: Any, peak: float = 1.0) -> Any:
     """Peak signal-to-noise ratio, 10·log₁₀(peak² / mean (a − b)²), in decibels.
 
     The mean is over a picture's channels and pixels. Equal pictures have +∞. TypeError or
-    ValueError where a and b are not pictures of one shape.
+    ValueError where a and b are not pictures of one shape, or peak is no number above 0.
     """
+    _check_peak("psnr", peak)
     a, b = _checked("psnr", a=a, b=b)
     error = ((a - b) ** 2).mean(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):  # equal pictures
@@ -45,8 +48,10 @@ def ssim(a: Any, b: Any, peak: float = 1.0) -> Any:
     deviation 1.5; C₁ = (0.01·peak)², C₂ = (0.03·peak)². The mean is over all places where the
     window fits into the picture, and over the channels. (Wang, Bovik, Sheikh & Simoncelli 2004)
 
-    TypeError or ValueError where a and b are not pictures of one shape, 11 pixels or more each way.
+    TypeError or ValueError where a and b are not pictures of one shape, 11 pixels or more each way,
+    or peak is no number above 0.
     """
+    _check_peak("ssim", peak)
     a, b = _checked("ssim", least=WINDOW, a=a, b=b)
     c1, c2 = (K1 * peak) ** 2, (K2 * peak) ** 2
     mean_a, mean_b = _windowed(a), _windowed(b)
@@ -93,6 +98,14 @@ def sharpness(x: Any) -> Any:
     gx = (across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]) / 4  # (N, H − 2, W − 2)
     gy = (down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) / 4
     return backend.of(y).sqrt((gx * gx + gy * gy).mean(axis=(1, 2)))
+
+
+def _check_peak(function: str, peak: Any) -> None:
+    if not isinstance(peak, Real) or not 0 < peak < math.inf:
+        raise ValueError(
+            f"{function}: peak must be a number above 0, got {peak!r}; it is the value of "
+            "white: 1 for pictures in [0, 1]"
+        )
 
 
 def _checked(function: str, least: int = 1, **pictures: Any) -> list[Any]:
@@ -148,10 +161,11 @@ class _Quality:
         self.data = data
 
     def __call__(self, pred: Tensor, target: Tensor) -> Any:
-        return type(self).measure(*map(self._picture, (pred, target))).mean()
+        pictures = self._picture("pred", pred), self._picture("target", target)
+        return type(self).measure(*pictures).mean()
 
-    def _picture(self, t: Tensor) -> Any:
-        array = self.data.denorm_y(t.data)
+    def _picture(self, name: str, t: Tensor) -> Any:
+        array = self.data.denorm_y(check_tensor(type(self).__name__, name, t).data)
         return backend.of(array).clip(array, 0, 1)
 
 

@@ -9,6 +9,7 @@ written only between two batches, never when a step is half done.
 from __future__ import annotations
 
 import time
+import zlib
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,10 @@ from .state import learner_state, load_model, restore_course
 
 if TYPE_CHECKING:
     from .learner import Learner
+
+
+# what earlier versions did not write down
+NEW_KEYS = {"data", "items", "loss", "loss_options", "optimizer_options"}
 
 
 class Checkpointer(Callback):
@@ -76,7 +81,7 @@ class Checkpointer(Callback):
                 f"fit: {self.path} was written by learn.save, not by a training that can be "
                 "resumed; choose another name for checkpoint="
             )
-        old = {"data", "loss"} - saved.keys()  # what checkpoints of earlier versions do not know
+        old = NEW_KEYS - saved.keys()
         names = {**saved, **self.call}.keys() - old
         names = [name for name in names if saved.get(name) != self.call.get(name)]
         if names:
@@ -171,7 +176,9 @@ def describe_call(learn: Learner, function: str, **arguments: Any) -> dict[str, 
         "function": function,
         **{name: _plain(value) for name, value in arguments.items()},
         "loss": metric_name(learn.loss_func),
+        "loss_options": getattr(learn.loss_func, "extra_repr", str)(),
         "optimizer": type(learn.opt).__name__,
+        "optimizer_options": str(getattr(learn.opt_func, "keywords", {})),
         "wd": [group["weight_decay"] + group["true_wd"] for group in learn.opt.param_groups],
         "layer_groups": len(learn.layer_groups),
         "trained_parameters": trained,
@@ -179,6 +186,7 @@ def describe_call(learn: Learner, function: str, **arguments: Any) -> dict[str, 
         "batch_size": loader.batch_size,
         "data_seed": getattr(loader, "seed", None),
         "data": _described(loader),
+        "items": _items(loader),
     }
 
 
@@ -196,6 +204,15 @@ def _described(loader: Any) -> str | None:
     scales = [s and [part.tolist() for part in s] for s in (loader.stats, loader.y_stats)]
     stats = f"stats {scales[0]}" + (f", y_stats {scales[1]}" if scales[1] else "")
     return f"size {data.x.pixels.size}, tfms {tfms}, tfm_y {data.tfm_y}, {stats}"
+
+
+def _items(loader: Any) -> str | None:
+    """How many training items there are, and a checksum of their names."""
+    items = getattr(getattr(getattr(loader, "dataset", None), "x", None), "items", None)
+    if items is None:
+        return None
+    names = "\n".join(sorted(Path(item).name for item in items))
+    return f"{len(items):,}, {zlib.crc32(names.encode()):08x}"
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -101,11 +102,22 @@ def curves(
 
     x may also be a mapping of the same names, where lines have axes of their own.
     """
+    if not isinstance(ys, Mapping):
+        raise TypeError(
+            "curves: ys must be a mapping of names to arrays, such as {'loss': losses}, got "
+            f"{type(ys).__name__}"
+        )
     if not ys:
         raise ValueError("curves: needs at least one line to draw")
     figure, axes = canvas(1, 1, (7, 4.5))
     for k, (name, y) in enumerate(ys.items()):
-        at, y = np.asarray(x[name] if isinstance(x, Mapping) else x, float), np.asarray(y, float)
+        if isinstance(x, Mapping) and name not in x:
+            raise ValueError(
+                f"curves: x has no axis for line {name!r}, only for {list(x)}; give it one of the "
+                "same name"
+            )
+        at = _numbers("the axis of line", name, x[name] if isinstance(x, Mapping) else x)
+        y = _numbers("line", name, y)
         if at.shape != y.shape or y.ndim != 1:
             raise ValueError(
                 f"curves: line {name!r} has shape {y.shape} over an axis of shape {at.shape}; both "
@@ -115,6 +127,20 @@ def curves(
     axes[0, 0].legend(frameon=False)
     dress(axes[0, 0], xlabel, ylabel, title)
     return figure
+
+
+def _numbers(what: str, name: str, values: Any) -> np.ndarray:
+    """Values as floats; None, which stands for a number not known, becomes NaN."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "SU":  # NumPy would read numbers in them
+            raise TypeError
+        return array.astype(float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"curves: {what} {name!r} must be a flat list or NumPy array of numbers, got "
+            f"{reprlib.repr(values)}"
+        ) from None
 
 
 def metric_curves(

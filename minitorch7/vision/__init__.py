@@ -52,7 +52,12 @@ from .gan_losses import (
 )
 from .gan_models import basic_critic, basic_generator, gan_critic
 from .gan_module import GANLoss, GANModule
-from .gan_switchers import AdaptiveGANSwitcher, FixedGANSwitcher, GANDiscriminativeLR
+from .gan_switchers import (
+    AdaptiveGANSwitcher,
+    FixedGANSwitcher,
+    GANDiscriminativeLR,
+    GANSwitcher,
+)
 from .gan_trainer import GANTrainer
 from .learner import unet_learner
 from .pretrained import load_weights, weights_of
@@ -75,6 +80,7 @@ __all__ = [
     "GANLearner",
     "GANLoss",
     "GANModule",
+    "GANSwitcher",
     "GANTrainer",
     "NoopLoss",
     "ProgressPictures",

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.errors import DataError, DataNotFound, check_count
+from ..data.errors import DataError, DataNotFound, check_count, check_path
 from ..data.photos import read_rgb, upright_size
 from ..files import write_atomically
 
@@ -37,6 +37,13 @@ def resize_to(img: Any, targ_sz: int, use_min: bool = False) -> tuple[int, int]:
     so gives 95 for a side of 47 that should become 96; here the side is exact, and at least 1.
     """
     check_count("resize_to", "targ_sz", targ_sz, least=1)
+    size = getattr(img, "size", None)  # an array's is one number
+    if not isinstance(size, tuple) or min(size, default=0) < 1:
+        met = f"one of size {size}" if isinstance(size, tuple) else type(img).__name__
+        raise DataError(
+            f"resize_to: img must be a Pillow image of at least one pixel, got {met}; open a file "
+            "with PIL.Image.open, or make one of an array with PIL.Image.fromarray"
+        )
     return _scaled(*img.size, targ_sz, use_min)
 
 
@@ -66,21 +73,27 @@ class Recipe:
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        self.path_lr, self.path_hr = Path(self.path_lr), Path(self.path_hr)
-        _check_apart(type(self).__name__, self.path_lr, self.path_hr)
+        self.path_lr = check_path(self._name, "path_lr", self.path_lr)
+        self.path_hr = check_path(self._name, "path_hr", self.path_hr)
+        _check_apart(self._name, self.path_lr, self.path_hr)
         if self.size is not None:
-            check_count(type(self).__name__, "size", self.size, least=1)
-        check_count(type(self).__name__, "seed", self.seed)
+            check_count(self._name, "size", self.size, least=1)
+        check_count(self._name, "seed", self.seed)
         pair = (self.quality,) * 2 if isinstance(self.quality, int) else self.quality
-        _check_range(type(self).__name__, "quality", pair, 1, 100)
+        _check_range(self._name, "quality", pair, 1, 100)
+
+    @property
+    def _name(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
 
     def __call__(self, fn: str | Path, i: int | None = None) -> None:
         """Write the changed photo. DataError where `fn` is no photo, OSError where it cannot."""
-        name = type(self).__name__
-        image, quality = self.change(self.resized(read_rgb(fn, name)), self.rng(fn))
+        place = self.destination(fn)
+        image, quality = self.change(self.resized(read_rgb(fn, self._name)), self.rng(fn))
         content = io.BytesIO()
         image.save(content, "JPEG", quality=quality)
-        write_atomically(self.destination(fn), content.getvalue(), name)
+        write_atomically(place, content.getvalue(), self._name)
 
     def change(self, image: Any, rng: np.random.Generator) -> tuple[Any, int]:
         """(what becomes of an RGB image that is resized already, the JPEG's quality)."""
@@ -125,12 +138,15 @@ class Recipe:
         return json.loads(json.dumps({"recipe": type(self).__name__, **said}))
 
     def _below(self, fn: str | Path) -> Path:
-        if not Path(fn).is_relative_to(self.path_hr):
+        file = check_path(self._name, "fn", fn)
+        below = file.is_relative_to(self.path_hr)
+        if not below or ".." in file.relative_to(self.path_hr).parts:  # it could lead to a photo
             raise DataError(
-                f"{type(self).__name__}: {fn} is not below {self.path_hr}, so it has no place "
-                f"below {self.path_lr}; list the photos from the folder that the recipe was given"
+                f"{self._name}: {fn} is not below {self.path_hr}, so it has no place below "
+                f"{self.path_lr}; list the photos from the folder that the recipe was given, and "
+                "without '..'"
             )
-        return Path(fn).relative_to(self.path_hr)
+        return file.relative_to(self.path_hr)
 
 
 @dataclass
@@ -145,6 +161,14 @@ class Crappify(Recipe):
     size: int | None = 96
     quality: int | tuple[int, int] = (10, 70)
     number: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.number, bool):
+            raise DataError(
+                f"{self._name}: number, whether it is written, must be True or False, got "
+                f"{self.number!r:.60}"
+            )
 
     def change(self, image: Any, rng: np.random.Generator) -> tuple[Any, int]:
         x, y, q = self._drawn(rng, *image.size)
@@ -245,12 +269,16 @@ class LineDrawing(Recipe):
 crappify, to_grey, cut_out, line_drawing = Crappify, ToGrey, CutOut, LineDrawing
 
 
+class _ResizeOne(Recipe):
+    _name = "resize_one"
+
+
 def resize_one(fn: str | Path, i: int, path: Path, path_hr: Path, size: int) -> None:
     """The lesson's other recipe: the shorter side `size`, JPEG quality 60, nothing written on it.
 
     ``parallel(partial(resize_one, path=path / "small-96", path_hr=path_hr, size=96), files)``
     """
-    Recipe(path, path_hr, size, quality=60)(fn, i)
+    _ResizeOne(check_path("resize_one", "path", path), path_hr, size, quality=60)(fn, i)
 
 
 def original_of(lr_file: str | Path, path_lr: str | Path, path_hr: str | Path) -> Path:
@@ -258,7 +286,9 @@ def original_of(lr_file: str | Path, path_lr: str | Path, path_hr: str | Path) -
 
     ``a.jpg`` was ``a.jpg``, and ``a.png.jpg`` was ``a.png``. DataNotFound where neither is there.
     """
-    lr_file, path_lr, path_hr = Path(lr_file), Path(path_lr), Path(path_hr)
+    lr_file = check_path("original_of", "lr_file", lr_file)
+    path_lr = check_path("original_of", "path_lr", path_lr)
+    path_hr = check_path("original_of", "path_hr", path_hr)
     if not lr_file.is_relative_to(path_lr):
         raise DataError(f"original_of: {lr_file} is not below {path_lr}; check both paths")
     same = path_hr / lr_file.relative_to(path_lr)

@@ -8,12 +8,12 @@ What is done to each photo is a recipe's business; see `degrade`. The folder hol
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..data.errors import DataError, DataNotFound
+from ..data.errors import DataError, DataNotFound, check_path, listed
 from ..data.folders import find_images
 from ..data.parallel import parallel
 from ..files import write_atomically
@@ -49,15 +49,16 @@ def degrade_folder(
 
     `how` is a recipe's class, and `options` are its own. Started again, it goes on where it was
     stopped: a file is either whole or not there. Files that are no photos are listed in the report
-    and left out. DataError where the folder holds the work of another recipe, or two photos would
-    get one name; OSError where `path_lr` cannot be written, such as on a full disk.
+    and left out. DataError where the folder holds the work of another recipe, or pictures by these
+    names without a note (deleted or never written: nobody knows how they were made), or two photos
+    would get one name; OSError where `path_lr` cannot be written, such as on a full disk.
     """
-    if not Path(path_hr).is_dir():
+    if not check_path("degrade_folder", "path_hr", path_hr).is_dir():
         raise DataNotFound(f"degrade_folder: {path_hr} is not a folder; check path_hr")
-    recipe = how(path_lr, path_hr, **options)
+    recipe = _made(how, path_lr, path_hr, options)
     files = find_images(path_hr, function="degrade_folder")
     places = _places(recipe, files)
-    _keep_note(recipe)
+    _keep_note(recipe, places.values())
     todo = [file for file, place in places.items() if not place.exists()]
     try:
         reasons = parallel(_Attempt(recipe), todo, max_workers, f"writing {recipe.path_lr.name}")
@@ -87,6 +88,18 @@ class _Attempt:
         return None
 
 
+def _made(how: Any, path_lr: Any, path_hr: Any, options: dict[str, Any]) -> Recipe:
+    """The recipe; TypeError where `how` makes none. A recipe itself can be called too: it draws."""
+    usable = callable(how) and not isinstance(how, Recipe)
+    made = how(path_lr, path_hr, **options) if usable else how
+    if not usable or not isinstance(made, Recipe):
+        raise TypeError(
+            "degrade_folder: how must be a recipe's class, whose options follow, as in "
+            f"degrade_folder(path_hr, path_lr, Crappify, size=96), got {how!r:.80}"
+        )
+    return made
+
+
 def _places(recipe: Recipe, files: list[Path]) -> dict[Path, Path]:
     """Where each photo goes; DataError where two go to one place."""
     taken: dict[Path, Path] = {}
@@ -100,14 +113,26 @@ def _places(recipe: Recipe, files: list[Path]) -> dict[Path, Path]:
     return {file: place for place, file in taken.items()}
 
 
-def _keep_note(recipe: Recipe) -> None:
-    """Write down which recipe a folder is of; DataError where it is of another."""
+def _keep_note(recipe: Recipe, places: Iterable[Path]) -> None:
+    """Write down which recipe a folder is of; DataError where it is of another, or of none."""
     note, wanted = recipe.path_lr / NOTE, recipe.description()
     try:
         found = json.loads(note.read_text("utf-8"))
     except FileNotFoundError:
+        there = [place.relative_to(recipe.path_lr).as_posix() for place in places if place.exists()]
+        if there:
+            raise DataError(
+                f"degrade_folder: {recipe.path_lr} has no {NOTE}, but files by names to be made "
+                f"({listed(there, 3)}), and nobody knows how they were made; choose another "
+                "folder, or move them away"
+            ) from None
         write_atomically(note, json.dumps(wanted, indent=1).encode(), "degrade_folder")
         return
+    except NotADirectoryError as error:
+        raise DataError(
+            f"degrade_folder: {recipe.path_lr} cannot be a folder, for it or one above it is a "
+            "file; choose another path_lr"
+        ) from error
     except ValueError as error:
         raise DataError(
             f"degrade_folder: {note} cannot be read ({error}), so nobody knows how the pictures "

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from .. import backend, nn
 from .. import functional as F
@@ -34,12 +35,17 @@ def gram_matrix(x: Tensor) -> Tensor:
     """How much each two channels are active together: G = X Xᵀ / (C·H·W), X the channels' rows.
 
     x (N, C, H, W) → (N, C, C). Where things are does not matter: shuffle the pixels of all channels
-    alike, and G stays. ValueError for another number of axes.
+    alike, and G stays. ValueError for another number of axes, and for no pixels or channels.
     """
     x = check_float("gram_matrix", "x", x)
     if x.ndim != 4:
         raise ValueError(f"gram_matrix: x must be (N, C, H, W), got shape {x.shape}")
     n, c, h, w = x.shape
+    if 0 in (c, h, w):
+        raise ValueError(
+            f"gram_matrix: x of shape {x.shape} has no values to average over; C, H and W must be "
+            "at least 1"
+        )
     rows = x.reshape(n, c, h * w)
     return rows @ rows.transpose(1, 2) / (c * h * w)
 
@@ -47,8 +53,13 @@ def gram_matrix(x: Tensor) -> Tensor:
 def layers_before_pooling(layers: nn.Sequential) -> list[int]:
     """The numbers of the layers just before each `MaxPool2d`: what is known at each grid size.
 
-    [5, 12, 22, 32, 42] for VGG-16 with batch norm.
+    [5, 12, 22, 32, 42] for VGG-16 with batch norm. TypeError for what is no nn.Sequential.
     """
+    if not isinstance(layers, nn.Sequential):
+        raise TypeError(
+            "layers_before_pooling: layers must be an nn.Sequential, got "
+            f"{type(layers).__name__}; of a VGG it is model.features"
+        )
     return [i - 1 for i, layer in enumerate(layers) if i and isinstance(layer, nn.MaxPool2d)]
 
 
@@ -87,8 +98,11 @@ class FeatureLoss(nn.Module):
                 "FeatureLoss: m_feat must be an nn.Sequential, whose layers have numbers, got "
                 f"{type(m_feat).__name__}; of a VGG it is model.features"
             )
-        if not callable(base_loss):
-            raise TypeError(f"FeatureLoss: base_loss must be a function, got {base_loss!r}")
+        if not callable(base_loss) or isinstance(base_loss, type):
+            raise TypeError(
+                f"FeatureLoss: base_loss must be a function, got {base_loss!r:.80}; of a class "
+                "make one by calling it, as nn.MSELoss()"
+            )
         self.layer_ids = _checked_ids(layer_ids, len(m_feat))
         self.layer_wgts = _checked_weights(layer_wgts, self.layer_ids)
         self.gram_wgts = [GRAM * w**2 for w in self.layer_wgts]
@@ -126,15 +140,25 @@ class FeatureLoss(nn.Module):
         target = target.detach()
         wanted, found = self._wanted(target), self._features(input)
         pairs = list(zip(found, wanted, strict=True))
-        feats = [self.base_loss(x, y) for x, y in pairs]
-        grams = [self.base_loss(gram_matrix(x), gram_matrix(y)) for x, y in pairs]
+        feats = [self._base(x, y) for x, y in pairs]
+        grams = [self._base(gram_matrix(x), gram_matrix(y)) for x, y in pairs]
         weights = [1.0, *self.layer_wgts, *self.gram_wgts]
-        terms = [self.base_loss(input, target), *feats, *grams]
+        terms = [self._base(input, target), *feats, *grams]
         terms = [w * term for w, term in zip(weights, terms, strict=True)]
         self.metrics = {
             name: term.detach() for name, term in zip(self.metric_names, terms, strict=True)
         }
         return sum(terms[1:], start=terms[0])
+
+    def _base(self, x: Tensor, y: Tensor) -> Tensor:
+        term = self.base_loss(x, y)
+        if not isinstance(term, Tensor) or term.numel() != 1:
+            met = f"shape {term.shape}" if isinstance(term, Tensor) else f"{term!r:.60}"
+            raise TypeError(
+                f"FeatureLoss: base_loss must answer with a Tensor of one number, got {met}; "
+                "leave .item() out, and average over all elements"
+            )
+        return term
 
     def _features(self, x: Tensor) -> list[Tensor]:
         """What the chosen layers give out, in the order of `layer_ids`; later layers do not run."""
@@ -183,6 +207,11 @@ class FeatureLoss(nn.Module):
                 f"FeatureLoss: predictions {input.shape} and targets {target.shape} must have one "
                 "shape; does the model give out pictures of its targets' size and channels?"
             )
+        if 0 in input.shape:
+            raise ValueError(
+                f"FeatureLoss: pictures of shape {input.shape} have no pixels to compare; give at "
+                "least one picture of one pixel"
+            )
         channels = first_convolution(self.m_feat).in_channels
         if input.shape[1] != channels:
             raise ValueError(
@@ -196,8 +225,19 @@ class FeatureLoss(nn.Module):
         return f"layer_ids={self.layer_ids}, layer_wgts={self.layer_wgts}"
 
 
+def _listed(name: str, values: Any) -> list[Any]:
+    try:
+        return list(values)
+    except TypeError:
+        raise TypeError(
+            f"FeatureLoss: {name} must be a list, one entry a layer, got {values!r:.60}; of one "
+            f"layer write [{values!r:.60}]"
+        ) from None
+
+
 def _checked_ids(layer_ids: Sequence[int], layers: int) -> list[int]:
-    ids = [check_integer("FeatureLoss", "each of layer_ids", i) for i in layer_ids]
+    given = _listed("layer_ids", layer_ids)
+    ids = [check_integer("FeatureLoss", "each of layer_ids", i) for i in given]
     wrong = [i for i in ids if not 0 <= i < layers]
     if wrong or not ids or len(set(ids)) < len(ids):
         raise ValueError(
@@ -208,7 +248,7 @@ def _checked_ids(layer_ids: Sequence[int], layers: int) -> list[int]:
 
 
 def _checked_weights(layer_wgts: Sequence[float], ids: list[int]) -> list[float]:
-    weights = list(layer_wgts)
+    weights = _listed("layer_wgts", layer_wgts)
     for w in weights:
         if not is_number(w) or not 0 <= w < float("inf"):
             raise ValueError(

@@ -19,7 +19,6 @@ from typing import Any
 
 from .. import nn
 from ..autograd import Tensor
-from ..functional._arguments import is_number
 from ..learner import Callback, Learner
 from ..learner.groups import is_norm
 from ..learner.summary import Summary
@@ -30,9 +29,10 @@ from .gan_losses import (
     check_callable,
     gan_loss_from_func,
     gradient_penalty,
+    is_finite,
 )
 from .gan_module import GANLoss, GANModule
-from .gan_switchers import FixedGANSwitcher
+from .gan_switchers import FixedGANSwitcher, GANSwitcher
 from .gan_trainer import GANTrainer
 
 
@@ -46,7 +46,7 @@ class GANLearner(Learner):
     data            batches (inputs of the generator, real pictures)
     gen_loss_func   (fake_pred, target, output) → a Tensor of one number
     crit_loss_func  (real_pred, fake_pred) → a Tensor of one number
-    switcher        a callback, or what makes one; default: 5 batches for the critic, 1 for the
+    switcher        a `GANSwitcher`, or what makes one; default: 5 batches for the critic, 1 for the
                     generator
     gen_first, switch_eval, show_img, clip   see `GANTrainer`
     gradient_penalty  the weight of a `gradient_penalty` in the critic's loss, instead of `clip`
@@ -171,6 +171,8 @@ class GANLearner(Learner):
     def _saver(self, *arguments: Any, **named: Any) -> Any:
         """A checkpoint belongs to a fit with the same turns and limits."""
         gan = f"{self.gan_trainer}, {_described(self.switcher)}, penalty {self.gradient_penalty}"
+        weights = getattr(self.loss_func.loss_funcG, "weights", None)
+        gan += f", weights {weights}" if weights else ""
         return super()._saver(*arguments, **named, gan=gan)
 
     # ---- asking the generator
@@ -213,15 +215,16 @@ def _fixed_groups(function: str) -> TypeError:
     )
 
 
-def _made(switcher: Any) -> Callback:
+def _made(switcher: Any) -> GANSwitcher:
     """The switcher, from one or from what makes one."""
     if switcher is None:
         return FixedGANSwitcher(n_crit=5, n_gen=1)
     made = switcher() if callable(switcher) else switcher
-    if not isinstance(made, Callback):
+    if not isinstance(made, GANSwitcher):
         raise TypeError(
-            f"GANLearner: switcher must be a callback or a function that makes one, such as "
-            f"partial(AdaptiveGANSwitcher, critic_thresh=0.65); got {switcher!r}"
+            "GANLearner: switcher must be a GANSwitcher, which ends the networks' turns, or what "
+            "makes one, such as partial(AdaptiveGANSwitcher, critic_thresh=0.65); got "
+            f"{switcher!r}; other callbacks go to callbacks="
         )
     return made
 
@@ -237,7 +240,7 @@ def _checked_penalty(
 ) -> Callable[..., Tensor] | None:
     if weight is None:
         return None
-    if isinstance(weight, bool) or not is_number(weight) or not weight > 0:
+    if not is_finite(weight) or weight <= 0:
         raise ValueError(f"GANLearner: gradient_penalty must be a number above 0, got {weight!r}")
     if clip is not None:
         raise ValueError(

@@ -7,12 +7,14 @@ round: the critic makes mean C(real) − mean C(fake) small, so real pictures ge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 from .. import backend, nn
 from ..autograd import Tensor, grad
-from ..functional._arguments import is_number
+from ..functional._arguments import check_float, check_same_backend, check_tensor
 from ..learner.metrics import accuracy_thresh
 from ..learner.predict import activation_of
 
@@ -49,13 +51,23 @@ def accuracy_thresh_expand(
 
 def _spread(function: str, output: Tensor, target: Tensor) -> Tensor:
     """One target a picture, repeated for each of the answers to it, in their dtype."""
-    n = output.shape[0]
-    if target.shape not in ((n,), (n, 1)):
+    n = _pictures_judged(function, output)
+    if check_tensor(function, "target", target).shape not in ((n,), (n, 1)):
         raise ValueError(
             f"{function}: answers {output.shape} need one target for each of the {n} pictures, "
             f"({n},) or ({n}, 1), got {target.shape}"
         )
     return target.to(output.dtype).reshape(n, *[1] * (output.ndim - 1)).expand(*output.shape)
+
+
+def _pictures_judged(function: str, output: Tensor) -> int:
+    """N of a critic's answers (N, …)."""
+    if not check_tensor(function, "the critic's answer", output).ndim:
+        raise ValueError(
+            f"{function}: needs the critic's answers to N pictures, (N, …), got shape (); "
+            "leave out what takes their mean"
+        )
+    return output.shape[0]
 
 
 # ------------------------------------------------------------------------------- generator, critic
@@ -86,24 +98,31 @@ def gan_loss_from_func(
         real = loss_crit(real_pred, _all(1, real_pred))
         return (real + loss_crit(fake_pred, _all(0, fake_pred))) / 2
 
+    generator_loss.weights = (fool, pixels)  # so that a checkpoint can tell them
     return generator_loss, critic_loss
 
 
 def _all(value: float, pred: Tensor) -> Tensor:
     """The target `value` for every picture of a batch."""
+    n = _pictures_judged("gan_loss_from_func", pred)
     xp = backend.library(pred.backend)
-    return Tensor(xp.full((pred.shape[0],), value, dtype=pred.dtype))
+    return Tensor(xp.full((n,), value, dtype=pred.dtype))
 
 
 def _checked_weights(weights: Sequence[float] | None) -> Sequence[float]:
     weights = (1.0, 1.0) if weights is None else weights
-    pair = isinstance(weights, Sequence) and len(weights) == 2 and all(map(is_number, weights))
-    if not pair or min(weights) < 0:
+    pair = isinstance(weights, Sequence) and len(weights) == 2 and all(map(is_finite, weights))
+    if not pair or min(weights) < 0 or max(weights) == 0:
         raise ValueError(
-            "gan_loss_from_func: weights_gen must be two numbers of at least 0, for the critic's "
-            f"opinion and for the generator's own loss, such as (1, 50); got {weights!r}"
+            "gan_loss_from_func: weights_gen must be two numbers of at least 0, not both 0, for "
+            f"the critic's opinion and the generator's own loss, such as (1, 50); got {weights!r}"
         )
     return weights
+
+
+def is_finite(value: Any) -> bool:
+    """Whether `value` is a real number, of Python's or NumPy's: no bool, NaN or infinity."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_callable(function: str, **losses: Any) -> None:
@@ -147,6 +166,15 @@ def gradient_penalty(
 
     real, fake (N, …) → one number; its gradient reaches the critic's weights, not the pictures.
     """
+    for name, pictures in (("real", real), ("fake", fake)):
+        check_float("gradient_penalty", name, pictures)
+    check_same_backend("gradient_penalty", real, fake)
+    if not is_finite(weight) or weight <= 0:
+        raise ValueError(f"gradient_penalty: weight must be a number above 0, got {weight!r}")
+    if not real.ndim or not real.numel():
+        raise ValueError(
+            f"gradient_penalty: needs pictures (N, …), at least one, got shape {real.shape}"
+        )
     if real.shape != fake.shape:
         raise ValueError(
             f"gradient_penalty: the real batch is {real.shape} and the generated one {fake.shape}; "

@@ -12,8 +12,9 @@ from typing import Any
 
 from .. import nn
 from ..autograd import Tensor
-from ..functional._arguments import check_integer
+from ..functional._arguments import check_integer, check_tensor
 from ..nn import NormType, conv_layer, res_block
+from .gan_losses import is_finite
 
 
 def gan_critic(
@@ -30,11 +31,13 @@ def gan_critic(
     Every convolution is under spectral norm, which bounds how steep the critic can be, and has a
     leaky ReLU of slope 0.2 after it. There is no batch norm: it would let the critic compare the
     pictures of a batch with one another. ValueError for pictures with a side below
-    4·2^(n_blocks + 1), 64 by default.
+    4·2^(n_blocks + 1), 64 by default, or with other channels.
     """
     check_integer("gan_critic", "n_channels", n_channels, 1)
     check_integer("gan_critic", "nf", nf, 2)
     check_integer("gan_critic", "n_blocks", n_blocks, 1)
+    if not is_finite(p) or not 0 <= p <= 1:
+        raise ValueError(f"gan_critic: p, of dropout, must be a number from 0 to 1, got {p!r}")
     spectral = {"norm_type": NormType.Spectral, "leaky": 0.2}
     layers: list[nn.Module] = [
         conv_layer(n_channels, nf, ks=4, stride=2, **spectral),
@@ -48,17 +51,22 @@ def gan_critic(
         nf *= 2
     last = conv_layer(nf, 1, ks=4, padding=0, bias=False, use_activ=False, **spectral)
     critic = nn.Sequential(*layers, last, nn.Flatten())
-    critic.register_forward_pre_hook(partial(_check_side, 4 * 2 ** (n_blocks + 1)))
+    critic.register_forward_pre_hook(partial(_check_side, n_channels, 4 * 2 ** (n_blocks + 1)))
     return critic
 
 
-def _check_side(least: int, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+def _check_side(n_channels: int, least: int, module: nn.Module, inputs: tuple[Any, ...]) -> None:
     """Each convolution of stride 2 halves the side, and the last one needs 4×4."""
-    shape = inputs[0].shape
+    shape = _shape_of("gan_critic", inputs)
     if len(shape) != 4 or min(shape[2:]) < least:
         raise ValueError(
             f"gan_critic: needs pictures (N, C, H, W) of at least {least}×{least}, got {shape}; "
             "use larger pictures, or a critic with a smaller n_blocks"
+        )
+    if shape[1] != n_channels:
+        raise ValueError(
+            f"gan_critic: was made for {n_channels} channels, got pictures {shape}; make it with "
+            f"n_channels={shape[1]}"
         )
 
 
@@ -81,7 +89,7 @@ def basic_critic(
     `conv_layer` (the first never has a norm): ``norm_type=None`` is a critic without batch norm,
     whose answer is a mean of what it says of each picture *alone*, as a gradient penalty needs.
 
-    ValueError unless in_size is a power of two of at least 8.
+    ValueError unless in_size is a power of two of at least 8, and for other pictures.
     """
     _check_sizes("basic_critic", in_size, n_channels, n_features, n_extra_layers)
     options = {"leaky": 0.2, **conv_kwargs}
@@ -94,7 +102,12 @@ def basic_critic(
         n_features, size = n_features * 2, size // 2
     last = nn.Conv2d(n_features, 1, 4, bias=False)
     nn.init.kaiming_normal_(last.weight)
-    return nn.Sequential(*layers, last, AvgFlatten())
+    critic = nn.Sequential(*layers, last, AvgFlatten())
+    wanted = {"n_channels": n_channels, "in_size": in_size}
+    critic.register_forward_pre_hook(
+        partial(_check_input, "basic_critic", "pictures", wanted, (n_channels, in_size, in_size))
+    )
+    return critic
 
 
 class AvgFlatten(nn.Module):
@@ -125,7 +138,7 @@ def basic_generator(
     down to `n_features`, `n_extra_layers` of 3×3 follow, and the last doubles once more, to tanh.
     conv_kwargs go to every `conv_layer`.
 
-    ValueError unless in_size is a power of two of at least 8.
+    ValueError unless in_size is a power of two of at least 8, and for other noise.
     """
     _check_sizes("basic_generator", in_size, n_channels, n_features, n_extra_layers)
     check_integer("basic_generator", "noise_sz", noise_sz, 1)
@@ -138,7 +151,35 @@ def basic_generator(
         channels, size = channels // 2, size * 2
     layers += [conv_layer(channels, channels, 3, 1, 1, **options) for _ in range(n_extra_layers)]
     last = nn.ConvTranspose2d(channels, n_channels, 4, stride=2, padding=1, bias=False)
-    return nn.Sequential(*layers, last, nn.Tanh())
+    generator = nn.Sequential(*layers, last, nn.Tanh())
+    wanted = {"noise_sz": noise_sz}
+    generator.register_forward_pre_hook(
+        partial(_check_input, "basic_generator", "noise", wanted, (noise_sz, 1, 1))
+    )
+    return generator
+
+
+def _check_input(
+    function: str,
+    what: str,
+    made_with: dict[str, int],
+    wanted: tuple[int, ...],
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+) -> None:
+    """Before the first layer: an item of the input has the shape that the network was made for."""
+    shape = _shape_of(function, inputs)
+    if shape[1:] != wanted:
+        options = ", ".join(f"{name}={value}" for name, value in made_with.items())
+        expected = ", ".join(map(str, ("N", *wanted)))
+        raise ValueError(
+            f"{function}: was made with {options} and needs {what} ({expected}), got {shape}; "
+            "make it anew with the sizes of the data"
+        )
+
+
+def _shape_of(function: str, inputs: tuple[Any, ...]) -> tuple[int, ...]:
+    return check_tensor(function, "input", inputs[0] if inputs else None).shape
 
 
 def _check_sizes(

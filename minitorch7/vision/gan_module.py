@@ -22,6 +22,12 @@ class GANModule(nn.Module):
                     f"GANModule: {name} must be an nn.Module, got {type(network).__name__}"
                     + ("; of a Learner pass its model" if isinstance(network, Learner) else "")
                 )
+        ours, theirs = ({id(p) for p in network.parameters()} for network in (generator, critic))
+        if generator is critic or ours & theirs:
+            raise ValueError(
+                "GANModule: generator and critic share parameters, but each is to learn while the "
+                "other is held; give two networks"
+            )
         self.generator, self.critic, self.gen_mode = generator, critic, gen_mode
 
     def forward(self, *inputs: Any) -> Any:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..functional._arguments import check_integer, is_number
+from ..functional._arguments import check_integer
 from ..learner import Callback
+from .gan_losses import is_finite
 
 if TYPE_CHECKING:
     from .gan_trainer import GANTrainer
@@ -34,7 +35,11 @@ class GANCallback(Callback):
         return found
 
 
-class FixedGANSwitcher(GANCallback):
+class GANSwitcher(GANCallback):
+    """What ends the turns by ``self.trainer.switch()``: a switcher of your own derives from it."""
+
+
+class FixedGANSwitcher(GANSwitcher):
     """Trains the critic for `n_crit` batches, the generator for `n_gen`, and so on.
 
     Each is a number, or a function of how many batches the *other* network has had in this fit:
@@ -86,7 +91,7 @@ class FixedGANSwitcher(GANCallback):
         return f"FixedGANSwitcher(n_crit={_named(self.n_crit)}, n_gen={_named(self.n_gen)})"
 
 
-class AdaptiveGANSwitcher(GANCallback):
+class AdaptiveGANSwitcher(GANSwitcher):
     """Turns to the other network after a batch whose loss is below a threshold.
 
     gen_thresh     what the generator's loss must be below; None: after every batch
@@ -99,10 +104,10 @@ class AdaptiveGANSwitcher(GANCallback):
 
     def __init__(self, gen_thresh: float | None = None, critic_thresh: float | None = None) -> None:
         for name, thresh in (("gen_thresh", gen_thresh), ("critic_thresh", critic_thresh)):
-            if thresh is not None and (isinstance(thresh, bool) or not is_number(thresh)):
+            if thresh is not None and not is_finite(thresh):
                 raise TypeError(
-                    f"AdaptiveGANSwitcher: {name} must be a number that the loss is compared with, "
-                    f"or None to switch after every batch; got {thresh!r}"
+                    f"AdaptiveGANSwitcher: {name} must be a finite number that the loss is "
+                    f"compared with, or None to switch after every batch; got {thresh!r}"
                 )
         self.gen_thresh, self.critic_thresh = gen_thresh, critic_thresh
 
@@ -129,8 +134,10 @@ class GANDiscriminativeLR(GANCallback):
     order = -6  # puts the rate back before the schedules, which are at -5, choose the next
 
     def __init__(self, mult_lr: float = 5.0) -> None:
-        if isinstance(mult_lr, bool) or not is_number(mult_lr) or not mult_lr > 0:
-            raise ValueError(f"GANDiscriminativeLR: mult_lr must be above 0, got {mult_lr!r}")
+        if not is_finite(mult_lr) or mult_lr <= 0:
+            raise ValueError(
+                f"GANDiscriminativeLR: mult_lr must be a number above 0, got {mult_lr!r}"
+            )
         self.mult_lr = mult_lr
         self._before: list[tuple[dict[str, Any], float]] = []
 

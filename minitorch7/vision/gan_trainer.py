@@ -8,11 +8,12 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Tensor
-from ..functional._arguments import is_number
-from ..learner import Callback, SmoothedLoss
+from ..learner import SmoothedLoss
+from .gan_losses import is_finite
+from .gan_switchers import GANCallback
 
 
-class GANTrainer(Callback):
+class GANTrainer(GANCallback):
     """Trains the critic or the generator of a `GANModule`, as the mode says; switchers change it.
 
     switch_eval  the network that is not trained is in evaluation mode meanwhile
@@ -45,9 +46,9 @@ class GANTrainer(Callback):
         gen_first: bool = False,
         show_img: bool = True,
     ) -> None:
-        if clip is not None and (isinstance(clip, bool) or not is_number(clip) or not clip > 0):
+        if clip is not None and not (is_finite(clip) and clip > 0):
             raise ValueError(f"GANTrainer: clip must be a number above 0, or None; got {clip!r}")
-        if not 0 <= beta < 1:
+        if not is_finite(beta) or not 0 <= beta < 1:
             raise ValueError(f"GANTrainer: beta must be at least 0 and below 1, got {beta!r}")
         self.switch_eval, self.clip, self.beta = switch_eval, clip, beta
         self.gen_first, self.show_img = gen_first, show_img
@@ -83,6 +84,11 @@ class GANTrainer(Callback):
     # ---- what happens when
 
     def on_train_begin(self) -> None:
+        if self.trainer is not self:  # which raises for other learners
+            raise TypeError(
+                "GANTrainer: a GANLearner makes its own and has room for no other; change the "
+                "options of learn.gan_trainer, or give them to the GANLearner"
+            )
         model = self.learn.model
         self._learns = {
             mode: [p for p in network.parameters() if p.requires_grad]
@@ -127,6 +133,8 @@ class GANTrainer(Callback):
 
     def on_train_end(self) -> None:
         """Generator mode, and everything that could learn before can learn again."""
+        if not self._learns:
+            return  # training could not begin
         for parameters in self._learns.values():
             for p in parameters:
                 p.requires_grad_(True)

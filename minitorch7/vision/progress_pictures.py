@@ -29,6 +29,7 @@ from ..functional._arguments import check_integer
 from ..learner import Callback
 from ..learner.interpret import host
 from ..learner.schedule import LRFinder
+from .gan_losses import is_finite
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +72,11 @@ class ProgressPictures(Callback):
             )
         if rows is not None:
             check_integer("ProgressPictures", "rows", rows, 1)
+        if denorm is not None and not callable(denorm):
+            raise TypeError(
+                "ProgressPictures: denorm must be a function of the model's answers, such as "
+                f"data.denorm, or None; got {denorm!r}"
+            )
         self.x, self.folder, self.rows = np.array(host(x)), Path(folder), rows
         self.denorm, self.train_mode, self.restart = denorm, train_mode, restart
         self.count: int | None = None  # epochs done; None until a training begins
@@ -180,10 +186,17 @@ def gif_of(folder: str | Path, path: str | Path, ms: int = 300, last_ms: int = 2
     ms, last_ms   how long each stays, and the last of them. Greys are kept exactly; colours share
     one palette of 256, so that they do not flicker.
 
-    DataError where the folder has none, or they differ in size.
+    DataError where the folder has none, they differ in size or one cannot be read.
     """
     from PIL import Image
 
+    path = _path_of("gif_of", path, ".gif")
+    for name, time in (("ms", ms), ("last_ms", last_ms)):
+        if not is_finite(time) or not 10 <= time <= 655_350:
+            raise ValueError(
+                f"gif_of: {name} must be a number of milliseconds from 10 to 655350, which a GIF "
+                f"counts in hundredths of a second; got {time!r}"
+            )
     frames = [_captioned(image, text) for image, text in _opened("gif_of", folder)]
     if len({frame.size for frame in frames}) > 1:
         sizes = sorted({frame.size for frame in frames})
@@ -198,18 +211,19 @@ def gif_of(folder: str | Path, path: str | Path, ms: int = 300, last_ms: int = 2
     times = [ms] * (len(frames) - 1) + [last_ms]
     first, *others = frames
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=times, loop=0)
-    write_atomically(Path(path), buffer.getvalue(), "gif_of")
-    return Path(path)
+    write_atomically(path, buffer.getvalue(), "gif_of")
+    return path
 
 
 def row_of(folder: str | Path, path: str | Path, n: int = 6) -> Path:
     """`n` of the pictures in a folder, spread evenly from first to last, in a row in one PNG.
 
-    All of them where there are fewer. DataError where there is none.
+    All of them where there are fewer. DataError where there is none, or one cannot be read.
     """
     from PIL import Image
 
     check_integer("row_of", "n", n, 1)
+    path = _path_of("row_of", path, ".png")
     images = _opened("row_of", folder)
     chosen = np.unique(np.rint(np.linspace(len(images) - 1, 0, n)).astype(int)).tolist()
     shown = [_captioned(*images[i]) for i in chosen]
@@ -219,8 +233,17 @@ def row_of(folder: str | Path, path: str | Path, n: int = 6) -> Path:
     for image in shown:
         row.paste(image, (left, 0))
         left += image.width + gap
-    write_atomically(Path(path), _png(row), "row_of")
-    return Path(path)
+    write_atomically(path, _png(row), "row_of")
+    return path
+
+
+def _path_of(function: str, path: str | Path, ending: str) -> Path:
+    path = Path(path)
+    if path.suffix.lower() != ending:
+        raise ValueError(
+            f"{function}: writes a {ending[1:].upper()}, got {path.name!r}; use a {ending} name"
+        )
+    return path
 
 
 def _opened(function: str, folder: str | Path) -> list[tuple[Any, str]]:
@@ -229,9 +252,14 @@ def _opened(function: str, folder: str | Path) -> list[tuple[Any, str]]:
 
     found = []
     for number, file in pictures_in(folder).items():
-        with Image.open(file) as image:
-            image.load()
-            found.append((image, f"epoch {number}"))
+        try:
+            with Image.open(file) as image:
+                image.load()
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises
+            raise DataError(
+                f"{function}: cannot read {file} ({error}); remove it, or make it anew"
+            ) from error
+        found.append((image, f"epoch {number}"))
     if not found:
         raise DataError(
             f"{function}: there is no epoch_000.png or later in {folder}; train with "
@@ -267,14 +295,20 @@ def before_after(
 ) -> Figure:
     """A column of pictures for each name: ``{"input": x, "prediction": p, "original": y}``.
 
-    images  for each name as many pictures (C, H, W) or (H, W) in [0, 1] (outside: clipped); in a
-            row they may differ in size
+    images  for each name as many pictures (C, H, W) or (H, W), with 1 channel or 3: floats in
+            [0, 1] (outside: clipped) or bytes; in a row they may differ in size
     zoom    (top, left, height, width) of a detail, in parts of the picture's height and width: it
             is framed, and shown enlarged in a second row
     width   of a column, in inches
     """
     from .. import plot
 
+    if not isinstance(images, Mapping):
+        raise TypeError(
+            "before_after: images must be a mapping of names to pictures, such as {'input': x, "
+            f"'original': y}}, got {type(images).__name__}"
+        )
+    images = {name: _column(name, pictures) for name, pictures in images.items()}
     counts = {name: len(column) for name, column in images.items()}
     if len(set(counts.values())) != 1 or not all(counts.values()):
         raise ValueError(
@@ -282,7 +316,6 @@ def before_after(
         )
     rows: list[list[np.ndarray]] = []
     for row in zip(*images.values(), strict=True):
-        row = [np.asarray(host(picture), np.float32) for picture in row]
         if zoom is None:
             rows.append(row)
         else:
@@ -296,13 +329,38 @@ def before_after(
     return plot.image_grid(cells, titles, cols=len(images), figsize=size, cmap=cmap)
 
 
+def _column(name: str, pictures: Any) -> list[np.ndarray]:
+    """Pictures as arrays of float32, white = 1."""
+    several = hasattr(pictures, "__len__") and getattr(pictures, "ndim", 1) > 0
+    if not several or isinstance(pictures, str | Mapping):
+        raise TypeError(
+            f"before_after: column {name!r} must hold pictures (N, C, H, W) or a list of them, got "
+            f"{pictures!r:.60}"
+        )
+    column = []
+    for picture in pictures:
+        known = isinstance(picture, Tensor) or backends.is_array(picture)
+        array = host(picture) if known else np.empty(0)
+        drawable = array.dtype.kind in "bf" or array.dtype == np.uint8
+        flat = array.ndim == 2 or (array.ndim == 3 and len(array) in (1, 3))
+        if not (drawable and flat and array.size):
+            got = f"shape {array.shape} of {array.dtype}" if known else f"{picture!r:.60}"
+            raise ValueError(
+                "before_after: a picture is an array (H, W), (1, H, W) or (3, H, W) of floats in "
+                f"[0, 1] or of bytes, but column {name!r} holds {got}"
+            )
+        column.append(array.astype(np.float32) / (255 if array.dtype == np.uint8 else 1))
+    return column
+
+
 def _box(shape: tuple[int, ...], zoom: Sequence[float]) -> tuple[slice, slice]:
     """Rows and columns of the detail, at least one of each."""
-    top, left, height, width = zoom
+    four = isinstance(zoom, Sequence) and len(zoom) == 4 and all(map(is_finite, zoom))
+    top, left, height, width = zoom if four else (-1,) * 4
     if min(top, left) < 0 or min(height, width) <= 0 or max(top + height, left + width) > 1:
         raise ValueError(
             "before_after: zoom is (top, left, height, width) in parts of the picture, within 0 "
-            f"and 1, got {tuple(zoom)}"
+            f"and 1, got {zoom!r}"
         )
     rows, columns = shape[-2:]
     first = min(round(top * rows), rows - 1), min(round(left * columns), columns - 1)

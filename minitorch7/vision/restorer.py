@@ -23,6 +23,7 @@ from .. import backend as backends
 from .. import nn
 from ..autograd import no_grad, tensor
 from ..data.decode import channels_first
+from ..data.errors import DataError, check_path
 from ..data.normalize import as_floats, checked_stats
 from ..data.photos import read_rgb, to_rgb
 from ..data.progress import progress
@@ -62,7 +63,8 @@ def save_restorer(
         raise TypeError(
             f"save_restorer: model must be a DynamicUnet, got {type(model).__name__}{hint}"
         )
-    arch, stats = _checked_arch("save_restorer", arch), checked_stats(stats, 3)
+    path = check_path("save_restorer", "path", path)
+    arch, stats = _checked_arch("save_restorer", arch), checked_stats(stats, 3, "save_restorer")
     if model.options["n_classes"] != 3:
         raise ValueError(
             "save_restorer: the model answers with "
@@ -79,8 +81,8 @@ def save_restorer(
         "stats": stats._asdict(),
         "model": dict(own),
     }
-    checkpoints.write(Path(path), state, "save_restorer")
-    return Path(path)
+    checkpoints.write(path, state, "save_restorer")
+    return path
 
 
 def load_restorer(path: str | Path, backend: str | None = None) -> Restorer:
@@ -88,9 +90,10 @@ def load_restorer(path: str | Path, backend: str | None = None) -> Restorer:
 
     FileNotFoundError, or CheckpointError for a file that is damaged or something else.
     """
-    name = backend or backends.active()
+    path, name = check_path("load_restorer", "path", path), backend or backends.active()
     backends.library(name)  # a GPU that is not there is told before the work begins
-    state = checkpoints.read(Path(path), "load_restorer")
+    _check_kind(path)
+    state = checkpoints.read(path, "load_restorer")
     if "restorer" not in state:
         raise CheckpointError(
             f"load_restorer: {path} holds a training's state, but not how to build the model; load "
@@ -103,9 +106,22 @@ def load_restorer(path: str | Path, backend: str | None = None) -> Restorer:
     return Restorer(model.to(name), stats, about["arch"], about["note"])
 
 
+def _check_kind(path: Path) -> None:
+    """CheckpointError for some other file, which nobody should be told to delete as damaged."""
+    if path.suffix == checkpoints.SUFFIX or not path.is_file():
+        return
+    with open(path, "rb") as file:
+        start = file.read(9)
+    if start[8:] != b"{":  # after eight bytes of its length, JSON
+        raise CheckpointError(
+            f"load_restorer: {path} is no safetensors file; give the one that save_restorer wrote"
+        )
+
+
 def _checked_arch(function: str, arch: Any) -> dict[str, Any]:
     arch = {"name": arch} if isinstance(arch, str) else arch
-    if not isinstance(arch, dict) or not {"name"} <= arch.keys() <= {"name", "width"}:
+    right = isinstance(arch, dict) and {"name"} <= arch.keys() <= {"name", "width"}
+    if not right or not isinstance(arch["name"], str):
         raise TypeError(
             f"{function}: arch must be a name or {{'name': ..., 'width': ...}}, got {arch!r:.80}"
         )
@@ -147,7 +163,13 @@ class Restorer:
         tile: int = TILE,
         overlap: int = OVERLAP,
     ) -> None:
-        self.model, self.stats = model.eval(), checked_stats(stats, 3)
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"Restorer: model must be a model, got {model!r:.60}; of a file that save_restorer "
+                "wrote use load_restorer(path)"
+            )
+        self.stats = checked_stats(stats, 3, "Restorer")
+        self.model = model.eval()
         self.arch, self.note = arch, note
         self.tile = check_integer("Restorer", "tile", tile, 1)
         self.overlap = check_integer("Restorer", "overlap", overlap, 0)
@@ -259,12 +281,19 @@ def shares(n: int, tile: int, overlap: int) -> list[tuple[int, np.ndarray]]:
 def opened(image: str | Path | Image) -> Image:
     """A photo in RGB, upright, laid over white. DataError for a file that is no image."""
     if isinstance(image, str | Path):
+        if Path(image).is_dir():
+            raise DataError(
+                f"restore: {image} is a folder; give one photo's file, or use python -m "
+                "minitorch7.vision.restore, which takes folders"
+            )
         return read_rgb(image, "restore")
     if not hasattr(image, "convert"):
         raise TypeError(
             f"restore: needs a path or a Pillow image, got {type(image).__name__}; of an array make"
             " one with PIL.Image.fromarray"
         )
+    if 0 in image.size:
+        raise DataError(f"restore: the image of size {image.size} has no pixels; give another")
     return to_rgb(image)
 
 

@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ import numpy as np
 from .. import nn
 from ..autograd import as_tensor
 from ..data import DataLoader
-from ..data.errors import listed
+from ..data.errors import check_path, listed
 from ..data.prefetch import prefetched
 from ..data.progress import progress
 from ..files import write_atomically
@@ -75,20 +76,30 @@ def save_preds(
     batches that are done.
 
     ValueError, before anything is written, where `out` is among the inputs or the targets, where
-    two items have one name, and where `out` holds another model's predictions or other pictures.
-    OSError where a file cannot be written; it says how many are done.
+    two items have one name, where `out` holds another model's predictions or other pictures, and
+    where the model's first answer is no picture. OSError where a file cannot be written; it says
+    how many are done.
     """
-    loader, out = _checked_loader(learn.loader(dl)), Path(out)
+    if not hasattr(learn, "pred_batch"):
+        raise TypeError(
+            f"save_preds: learn must be a Learner, got {type(learn).__name__}; pass the Learner, "
+            "which has the data too"
+        )
+    loader, out = _checked_loader(learn.loader(dl)), check_path("save_preds", "out", out)
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise ValueError(f"save_preds: quality must be a whole number from 1 to 100, got {quality}")
     files = _files(loader.dataset.x, out, suffix)
     _check_apart(out, files, [loader.dataset, *_sets(learn.data)])
-    _settle(out, files, _recipe(learn, loader, quality), restart)
-    missing = {i for i, file in enumerate(files) if not file.exists()}
+    note, now = _notes(out, files, _recipe(learn, loader, quality), restart)
+    missing = {i for i, file in enumerate(files) if restart or not file.exists()}
+    answers = _predictions(learn, loader, missing)
+    contents = ((i, _encoded(picture, files[i], quality)) for i, picture in answers)
+    first = list(islice(contents, 1))  # what is no picture is found out before anything is written
+    _settle(out, note, now, restart)
     written = 0
-    for i, picture in _predictions(learn, loader, missing):
+    for i, content in chain(first, contents):
         try:
-            write_atomically(files[i], _encoded(picture, files[i], quality), "save_preds")
+            write_atomically(files[i], content, "save_preds")
         except OSError as error:
             raise type(error)(
                 error.errno,
@@ -158,7 +169,7 @@ def _checked_loader(loader: Any) -> DataLoader:
 
 def _files(items: Any, out: Path, suffix: str | None) -> list[Path]:
     """The file of each item; ValueError where two have one, or the kind cannot be written."""
-    if suffix is not None and suffix.lower() not in FORMATS:
+    if suffix is not None and str(suffix).lower() not in FORMATS:
         raise ValueError(f"save_preds: suffix must be one of {', '.join(FORMATS)}, got {suffix!r}")
     first: dict[Path, int] = {}
     for i in range(len(items)):
@@ -243,8 +254,11 @@ def fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _settle(out: Path, files: list[Path], recipe: dict[str, Any], restart: bool) -> None:
-    """Make `out` a folder of predictions by this recipe, and of nothing else by these names."""
+Note = dict[str, Any]  # {"recipe": whose they are, "files": names, written or to be written}
+
+
+def _notes(out: Path, files: list[Path], recipe: Note, restart: bool) -> tuple[Note | None, Note]:
+    """(the note in `out`, what it is to be); ValueError where the folder is something else's."""
     names = {file.relative_to(out).as_posix() for file in files}
     note = _read_note(out / NOTE)
     known = set(note["files"]) if note else set()
@@ -254,11 +268,7 @@ def _settle(out: Path, files: list[Path], recipe: dict[str, Any], restart: bool)
             f"save_preds: {out} holds pictures by these names that it did not write "
             f"({listed(strange, 3)}); choose another folder"
         )
-    if note and restart:
-        # the note goes last: until then it tells the truth about those that are left
-        for name in known:
-            (out / name).unlink(missing_ok=True)
-    elif note and note["recipe"] != recipe:
+    if note and not restart and note["recipe"] != recipe:
         old = note["recipe"]
         changed = [key for key in recipe if old.get(key) != recipe[key]]
         raise ValueError(
@@ -266,9 +276,15 @@ def _settle(out: Path, files: list[Path], recipe: dict[str, Any], restart: bool)
             + "; ".join(f"{key}: {old.get(key)!s:.40}, now {recipe[key]!s:.40}" for key in changed)
             + "); pass restart=True to replace them, or choose another folder"
         )
-    else:
-        names |= known
-    now = {"recipe": recipe, "files": sorted(names)}
+    return note, {"recipe": recipe, "files": sorted(names if restart else names | known)}
+
+
+def _settle(out: Path, note: Note | None, now: Note, restart: bool) -> None:
+    """Make `out` a folder of predictions by this recipe, and of nothing else by these names."""
+    if note and restart:
+        # the note goes last: until then it tells the truth about those that are left
+        for name in note["files"]:
+            (out / name).unlink(missing_ok=True)
     if now != note:
         content = json.dumps(now, indent=1).encode()
         write_atomically(out / NOTE, content, "save_preds")

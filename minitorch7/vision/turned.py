@@ -30,6 +30,7 @@ from ..data.errors import DataError
 from ..data.labels import LabelList, LabelLists
 from ..data.normalize import as_floats
 from ..data.splits import ItemLists
+from ..functional._arguments import check_integer
 from .vgg import VGG
 
 TURNS = ("0°", "90°", "180°", "270°")  # to the left
@@ -110,7 +111,11 @@ def turn_network(stages: Sequence[Sequence[int]] = STAGES, grid: int = 3) -> nn.
     stages  as in `VGG`; H must be 2^stages or more
     grid    1 would be one mean over all places, which forgets that light comes from above: it is
             much slower to learn from few photos
+
+    ValueError for stages that are not lists of channels, TypeError or ValueError for the grid.
     """
+    check_integer("turn_network", "grid", grid, 1)
+    _check_stages(stages)
     features, channels = VGG(stages, num_classes=1, hidden=1).features, stages[-1][-1]
     layers = {
         "features": features,
@@ -119,3 +124,14 @@ def turn_network(stages: Sequence[Sequence[int]] = STAGES, grid: int = 3) -> nn.
         "head": nn.Linear(channels * grid**2, len(TURNS)),
     }
     return nn.Sequential(OrderedDict(layers))
+
+
+def _check_stages(stages: Any) -> None:
+    lists = stages if isinstance(stages, list | tuple) else ()
+    if not lists or not all(isinstance(stage, list | tuple) and stage for stage in lists):
+        raise ValueError(
+            "turn_network: stages must be the channels of the convolutions before each pooling, "
+            f"as in ((16, 16), (32, 32)), got {stages!r:.80}"
+        )
+    for channels in (n for stage in lists for n in stage):
+        check_integer("turn_network", "each of a stage's channels", channels, 1)

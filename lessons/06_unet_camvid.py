@@ -34,7 +34,6 @@ from minitorch7.learner import (
 from minitorch7.vision import (
     DynamicUnet,
     UnetBlock,
-    WeightsNotFound,
     create_body,
     draw_unet,
     resnet18,
@@ -278,20 +277,8 @@ print(f"{len(summary.rows)} rows")
 # do we. Two cores are better served by a ResNet-18 that starts from nothing: 31
 # million parameters, pictures with a fourteenth of the pixels, and half an hour.
 
-
 # %%
-def pretrained_or_not():
-    """ResNet-34's published weights, where they are found or can be fetched."""
-    try:
-        resnet34(pretrained=True)
-        return True
-    except WeightsNotFound as error:
-        print(error)
-        print("Training from nothing instead: expect less than the lesson's figures.")
-        return False
-
-
-pretrained = on_gpu and pretrained_or_not()
+pretrained = on_gpu and lesson.weights_for(resnet34)
 mt.manual_seed(options.seed)
 learn = unet_learner(
     data,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ from minitorch7.data import (
     SegmentationSource,
     camvid,
     drawn_digits,
+    drawn_photos,
     drawn_streets,
     mnist,
+    pets,
 )
+from minitorch7.data.folders import find_images
+from minitorch7.vision import WeightsNotFound
 
 
 def in_notebook() -> bool:
@@ -100,6 +105,56 @@ def streets(options: argparse.Namespace) -> SegmentationSource:
         if options.quick:
             return drawn_streets(40, (48, 64), n_valid=16)
         return drawn_streets(size=(96, 128))
+
+
+def photos(options: argparse.Namespace) -> Path:
+    """A folder of photos: --data, the pets if they are found or fetched, or drawn."""
+    home = Path(options.data or ".")
+    if options.data is not None:
+        if not home.is_dir():
+            raise SystemExit(f"--data: {home} is not a folder")
+        for folder in (home / "pets" / "images", home / "images", home):
+            if any(folder.glob("*.jpg")) or any(folder.glob("*.png")):
+                return some_of(folder, options)
+        print(f"There are no photos in {home}, its images/ or its pets/images/.")
+    try:
+        return some_of(pets(), options)
+    except DataNotFound:
+        print("The pets were neither found nor fetched: drawn photos instead.")
+        n, side = (60, 96) if options.quick else (300, 192)
+        return drawn_photos(options.out / "drawn", n, (side, side))
+
+
+def some_of(folder: Path, options: argparse.Namespace) -> Path:
+    """The folder on a GPU; else one with 300 of its photos, or 60 in --quick."""
+    files, most = find_images(folder), 60 if options.quick else 300
+    if len(files) <= most or (mt.backend.active() == "cupy" and not options.quick):
+        return folder
+    chosen = options.out / f"photos_{most}"
+    for i in range(most):
+        file = files[i * len(files) // most]
+        copy = chosen / file.relative_to(folder)
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
+    print(f"{most} of {len(files):,} photos, evenly spread: {chosen}")
+    return chosen
+
+
+def weights_for(arch: Any) -> bool:
+    """Whether the published weights of `arch` can be had; says so if not."""
+    try:
+        arch(pretrained=True)
+        return True
+    except WeightsNotFound as error:
+        print(error)
+        print("Training from nothing instead: expect less than the lesson's figures.")
+        return False
+
+
+def epochs_of(options: argparse.Namespace, epochs: int, taste: int = 2) -> int:
+    """How many epochs to train: as planned, --epochs at most, a `taste` in --quick."""
+    return min(taste if options.quick else epochs, options.epochs or epochs)
 
 
 def beside_published(

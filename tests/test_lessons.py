@@ -129,6 +129,80 @@ def test_06_unet_camvid(tmp_path: Path, backend: str) -> None:
     assert all((out / f"{name}.png").stat().st_size > 5_000 for name in STREETS)
 
 
+MENDING = (
+    "1_pairs 2_generator 3_generator 4_generated_or_real 5_gan_losses 6_progress 7_before_after "
+    "8_closer 9_restored"
+).split()
+
+
+def table(text: str, name: str) -> list[float]:
+    """The numbers of the last line of a table that begins with `name`."""
+    return [float(x) for x in re.findall(rf"^{name} +([-\d.][^\n]*)$", text, re.M)[-1].split()]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_07_superres_gan(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    arguments = ["--quick"] if backend == "numpy" else ["--quick", "--epochs", "2"]
+    text = run("07_superres_gan.py", out, *arguments, backend=backend)
+    assert "The pets were neither found nor fetched: drawn photos instead." in text
+    assert "60 pictures made, 0 failed" in text
+    assert "128 → (1, 25); 192 → (1, 81); 256 → (1, 169)" in text
+    assert "the lesson's critic: 44,705,665" in text
+    assert "54 predictions written" in text
+    assert "turns as specified: True" in text
+    spoiled, better = table(text, "the spoiled photo"), table(text, "squared error")
+    assert spoiled[3] > 3 * spoiled[4]  # what is off: numbers, others
+    if backend == "numpy":
+        assert better[0] > spoiled[0] and better[3] < 0.7 * spoiled[3]
+    assert "restored: (32, 32) → (64, 64)" in text
+    assert (out / "progress.gif").stat().st_size > 5_000
+    assert all((out / f"{name}.png").stat().st_size > 2_000 for name in MENDING)
+
+
+DRAWING = (
+    "1_real 2_distances 3_distance 4_progress 5_samples 6_classes 7_between 8_penalty "
+    "9_distance_photos 10_photos"
+).split()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_08_wgan(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    arguments = ["--quick"] if backend == "numpy" else ["--quick", "--epochs", "1"]
+    text = run("08_wgan.py", out, *arguments, backend=backend)
+    one, two = (float(x) for x in re.findall(r"apart: the critic says ([\d.]+)", text))
+    assert 1.8 < two / one < 2.8
+    assert "64 pixels: generator 3,613,696, critic 2,802,624 parameters" in text
+    assert "32 pixels: generator 1,066,880, critic 661,312 parameters" in text
+    assert "the first batches: c c c c c g c c c c c g" in text
+    assert "the critic's largest weight after any batch: 0.0100" in text
+    sure = {name: table(text, name)[0] for name in ("real digits", "drawn by the generator")}
+    assert sure["real digits"] > 0.6
+    assert all((out / f"{name}.png").stat().st_size > 2_000 for name in DRAWING)
+
+
+FEATURES = "1_pairs 2_furs 3_turned 4_features 5_losses 6_photo_1 6_photo_2 6_photo_3".split()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_09_superres_feature_loss(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    arguments = ["--quick"] if backend == "numpy" else ["--quick", "--epochs", "1"]
+    text = run("09_superres_feature_loss.py", out, *arguments, backend=backend)
+    assert float(re.search(r"by hand: [\d.]+, differs by (\S+)", text)[1]) < 1e-4
+    assert "layers [22, 32, 42], 705 million products a picture" in text
+    assert "1,954,165 parameters" in text
+    furs = {n: table(text, n) for n in ("one that could be", "the mean", "the median")}
+    gram = {name: numbers[-1] for name, numbers in furs.items()}
+    assert gram["one that could be"] < 0.5 * min(gram["the mean"], gram["the median"])
+    rows = re.findall(r"^features_1: validation loss ([\d.]+) before, ([\d.]+) after", text, re.M)
+    assert len(rows) == 1
+    if backend == "numpy":
+        assert float(rows[0][1]) < float(rows[0][0])
+    assert all((out / f"{name}.png").stat().st_size > 5_000 for name in FEATURES)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

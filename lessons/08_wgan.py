@@ -190,17 +190,15 @@ class Steepest(Callback):
 steepest, fixed = Steepest(), mt.randn(64, 100, 1, 1)
 frames = options.out / "progress"
 progress = ProgressPictures(fixed, frames, rows=8, restart=options.restart)
-learn = GANLearner.wgan(
-    data,
-    generator,
-    critic,
+wgan = partial(  # what the three trainings of this lesson have in common
+    GANLearner.wgan,
     switch_eval=False,
     show_img=False,
     opt_func=partial(optim.AdamW, betas=(0.0, 0.99)),
     wd=0.0,
     path=options.out,
-    callbacks=[steepest, progress],
 )
+learn = wgan(data, generator, critic, callbacks=[steepest, progress])
 learn.fit(
     lesson.epochs_of(options, 40 if on_gpu else 24, taste=8),
     2e-4,
@@ -369,16 +367,11 @@ for name, network in spread.items():
     )
 
 mt.manual_seed(options.seed)
-learn_free = GANLearner.wgan(
+learn_free = wgan(
     data,
     basic_generator(32, 1, noise_sz=100, n_features=nf),
     free,
     gradient_penalty=10.0,
-    switch_eval=False,
-    show_img=False,
-    opt_func=partial(optim.AdamW, betas=(0.0, 0.99)),
-    wd=0.0,
-    path=options.out,
 )
 learn_free.fit(
     lesson.epochs_of(options, 40 if on_gpu else 3, taste=1),
@@ -414,15 +407,10 @@ data = sets.databunch(bs=16 if options.quick else 32, seed=options.seed)
 data.normalize(([0.5] * 3, [0.5] * 3), do_x=False, do_y=True)
 extra, nf_photos = (1, 64) if on_gpu else (0, 16)
 mt.manual_seed(options.seed)
-learn_photos = GANLearner.wgan(
+learn_photos = wgan(
     data,
     basic_generator(side, 3, noise_sz=100, n_features=nf_photos, n_extra_layers=extra),
     basic_critic(side, 3, n_features=nf_photos, n_extra_layers=extra),
-    switch_eval=False,
-    show_img=False,
-    opt_func=partial(optim.AdamW, betas=(0.0, 0.99)),
-    wd=0.0,
-    path=options.out,
 )
 learn_photos.fit(
     lesson.epochs_of(options, 600 if on_gpu else 360, taste=6),

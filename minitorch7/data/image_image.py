@@ -26,11 +26,12 @@ import numpy as np
 from .decode import decode, height_width
 from .errors import DataError, listed
 from .items import ImageList
+from .pixel_labels import PixelLabels
 from .pixels import ArrayPixels, FilePixels
 from .sizes import ResizeMethod, Size
 
 
-class ImageLabelList:
+class ImageLabelList(PixelLabels):
     """Labels that are pictures; ``labels[i]`` is picture i, uint8 (C, H, W)."""
 
     kind = "picture"
@@ -84,12 +85,6 @@ class ImageLabelList:
 
         return MSELossFlat()
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        return self.gather(np.array([index]))[0]
-
     def take(self, indices: np.ndarray) -> ImageLabelList:
         """The pictures at `indices`, in that order; they share these pixels."""
         items = [self.items[i] for i in np.asarray(indices).tolist()]
@@ -98,10 +93,6 @@ class ImageLabelList:
     def with_pixels(self, pixels: ArrayPixels | FilePixels) -> ImageLabelList:
         """The same labels with their pictures from `pixels`."""
         return type(self)(pixels, self.rows, self.items)
-
-    def gather(self, indices: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-        """The pictures at `indices` (n,) as uint8 (n, C, H, W), cropped as their inputs are."""
-        return self.pixels.gather(self.rows[indices], places)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {len(self)} pictures"

@@ -23,6 +23,7 @@ import numpy as np
 from .decode import height_width, resize, unreadable
 from .errors import DataError
 from .items import ImageList
+from .pixel_labels import PixelLabels
 from .pixels import ArrayPixels, FilePixels
 from .sizes import Size
 
@@ -107,7 +108,7 @@ def check_mask(name: object, values: np.ndarray, n_classes: int, size: tuple[int
         )
 
 
-class SegmentationLabelList:
+class SegmentationLabelList(PixelLabels):
     """Labels that are masks; ``labels[i]`` is mask i, uint8 (1, H, W). `classes` by number."""
 
     kind = "mask"
@@ -153,12 +154,6 @@ class SegmentationLabelList:
 
         return CrossEntropyFlat(axis=1)
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        return self.gather(np.array([index]))[0]
-
     def take(self, indices: np.ndarray) -> SegmentationLabelList:
         """The masks at `indices`, in that order; they share these pixels."""
         return type(self)(self.pixels, self.rows[indices], self.classes)
@@ -166,10 +161,6 @@ class SegmentationLabelList:
     def with_pixels(self, pixels: MaskArrays | MaskFiles) -> SegmentationLabelList:
         """The same labels with their masks from `pixels`."""
         return type(self)(pixels, self.rows, self.classes)
-
-    def gather(self, indices: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-        """The masks at `indices` (n,) as uint8 (n, 1, H, W), cropped as their pictures are."""
-        return self.pixels.gather(self.rows[indices], places)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {self.c} classes\n{', '.join(map(str, self.classes))}"

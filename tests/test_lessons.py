@@ -137,7 +137,8 @@ MENDING = (
 
 def table(text: str, name: str) -> list[float]:
     """The numbers of the last line of a table that begins with `name`."""
-    return [float(x) for x in re.findall(rf"^{name} +([-\d.][^\n]*)$", text, re.M)[-1].split()]
+    cells = re.findall(rf"^{name} +([-\d.][^\n]*)$", text, re.M)[-1].split()
+    return [float(cell.rstrip("%")) for cell in cells]
 
 
 @pytest.mark.parametrize("backend", ["numpy", "cupy"])

@@ -13,7 +13,7 @@
 #
 # It follows fast.ai's 2019 notebook `lesson7-superres-gan`:
 #
-#     python lessons/07_superres_gan.py            # all of it: 25 minutes on two cores
+#     python lessons/07_superres_gan.py            # all of it: 22 minutes on two cores
 #     python lessons/07_superres_gan.py --quick    # a taste, in about a minute
 #     python lessons/07_superres_gan.py --backend cupy   # the lesson's, at 128 pixels
 #

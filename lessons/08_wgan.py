@@ -12,7 +12,7 @@
 #
 # It follows fast.ai's 2019 notebook `lesson7-wgan`:
 #
-#     python lessons/08_wgan.py            # all of it: 40 minutes on two cores
+#     python lessons/08_wgan.py            # all of it: 35 minutes on two cores
 #     python lessons/08_wgan.py --quick    # a taste, in about a minute
 #     python lessons/08_wgan.py --backend cupy   # larger networks, more epochs
 #
@@ -388,8 +388,7 @@ print(f"score: {score:.2f}")
 
 # %% [markdown]
 # On two cores it has had 3 epochs, and the clipped one 24, so the scores do not say
-# which is better. In the row of pictures above, the one of epoch 8 is at much the same
-# stage.
+# which is better. What the clipped one drew after 3 is `progress/epoch_003.png`.
 #
 # ## Photos
 #

@@ -14,7 +14,7 @@
 #
 # It follows fast.ai's 2019 notebook `lesson7-superres`:
 #
-#     python lessons/09_superres_feature_loss.py            # 20 minutes on two cores
+#     python lessons/09_superres_feature_loss.py            # 19 minutes on two cores
 #     python lessons/09_superres_feature_loss.py --quick    # a taste, in a minute
 #     python lessons/09_superres_feature_loss.py --backend cupy   # the full recipe
 #

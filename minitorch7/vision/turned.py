@@ -109,8 +109,7 @@ def turn_network(stages: Sequence[Sequence[int]] = STAGES, grid: int = 3) -> nn.
     of the picture, and a linear layer.
 
     stages  as in `VGG`; H must be 2^stages or more
-    grid    1 would be one mean over all places, which forgets that light comes from above: it is
-            much slower to learn from few photos
+    grid    1 would be one mean over all places, which forgets that light comes from above
 
     ValueError for stages that are not lists of channels, TypeError or ValueError for the grid.
     """

@@ -106,11 +106,8 @@ class FixedNorm(Function):
         self.eps = eps
 
     def forward(self, xp, x, running_mean, running_var, gamma, beta):
-        s = 1 / xp.sqrt(running_var + self.eps)
+        scale, shift, s = kernel.fixed_scale(xp, running_mean, running_var, gamma, beta, self.eps)
         self.save(x, gamma, running_mean.copy(), s)  # later training moves the statistics
-        scale = s if gamma is None else gamma * s
-        shift = -running_mean * scale
-        shift = shift if beta is None else shift + beta
         y = kernel.scale_rows(xp, kernel.channel_rows(xp, x), scale, shift)
         return kernel.from_channel_rows(y, x.shape)
 

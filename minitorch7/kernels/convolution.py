@@ -29,18 +29,22 @@ seven loops in ``tests/reference/convolution.py``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import threads
 from .columns import Layout, layout, rows_at_a_time
+from .elementwise import add_
 from .products import parts_of, product, transposed_product
 from .windows import Window, batch_first, batch_last, col2im
 
 SIDE_BY_SIDE = 5 * 10**6  # multiplications in each gradient, to be computed at the same time
 GRADIENT_BYTES = 16 * 1024 * 1024  # the most that the parts of one weight gradient take together
+
+Step = Callable[[Any], None]  # changes a part (O, rows, ow, N) of a result in place
 
 
 def conv2d(
@@ -51,30 +55,36 @@ def conv2d(
     window: Window,
     groups: int,
     places: tuple[int, int] | None = None,
+    then: Sequence[Step] = (),
 ) -> Any:
     """x (N, C, H, W), w (O, C/groups, kh, kw), bias (O,) or None → y (N, O, oh, ow).
 
     places  (oh, ow); as many as fit by default. Fewer, or more (which see only padding), come up
             in the gradients of a transposed convolution with output_padding.
+    then    steps that change parts (O, …) of the result in place, each while it is in the cache
     """
     x = batch_last(xp, x)
     oh, ow = window.output_size(x.shape[1:3]) if places is None else places
     y = xp.empty((w.shape[0], oh, ow, x.shape[3]), dtype=x.dtype)
+    then = then if bias is None else (partial(add_, bias.reshape(-1, 1, 1, 1)), *then)
     for x_g, w_g, y_g in _by_group(groups, x, w, y):
         lay = layout(xp, x_g, window, oh, ow)
-        _multiply(xp, lay, lay.matrix(w_g), y_g)
-    if bias is not None:
-        y += bias.reshape(-1, 1, 1, 1)
+        _multiply(xp, lay, lay.matrix(w_g), y_g, then if groups == 1 else ())
+    if groups > 1:
+        for step in then:
+            step(y)
     return batch_first(y)
 
 
-def _multiply(xp: Any, lay: Layout, weights: Any, y: Any) -> None:
-    """y = weights @ columns, the output's rows shared among threads."""
+def _multiply(xp: Any, lay: Layout, weights: Any, y: Any, then: Sequence[Step] = ()) -> None:
+    """y = weights @ columns, and the steps that follow; the output's rows shared among threads."""
     parts = _parts(xp, lay, len(weights))
 
     def work(i: int) -> None:
         for rows, col in lay.blocks(parts[i]):
             product(xp, weights, col, lay.places(y, rows))
+            for step in then:
+                step(y[:, rows.start : rows.stop])
 
     threads.share(work, len(parts))
 

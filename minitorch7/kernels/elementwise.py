@@ -75,3 +75,8 @@ def masked(xp: Any, g: Any, mask: Any) -> Any:
 
     in_pieces(xp, piece, g, mask, y)
     return y
+
+
+def add_(shift: Any, y: Any) -> None:
+    """y += shift, in place."""
+    y += shift

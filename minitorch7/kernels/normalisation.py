@@ -113,6 +113,19 @@ def standardise_grad(xp: Any, g: Any, x: Any, mean: Any, inverse: Any, scale: An
     return dx, sum_gx, sum_g
 
 
+def fixed_scale(
+    xp: Any, mean: Any, variance: Any, gamma: Any, beta: Any, eps: float
+) -> tuple[Any, Any, Any]:
+    """(scale, shift, s) with x·scale + shift = γ·s·(x − mean) + β and s = 1/√(variance + eps).
+
+    All (C,); γ and β may be None, for 1 and 0.
+    """
+    s = 1 / xp.sqrt(variance + eps)
+    scale = s if gamma is None else gamma * s
+    shift = -mean * scale
+    return scale, shift if beta is None else shift + beta, s
+
+
 def scale_rows(xp: Any, x: Any, scale: Any, shift: Any) -> Any:
     """x (R, M), scale and shift (R,) → x·scale + shift, row by row."""
     out = xp.empty(x.shape, dtype=x.dtype)

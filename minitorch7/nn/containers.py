@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import functional as F
 from ..autograd import Tensor
+from .folding import run
 from .module import Module
 
 
@@ -28,9 +29,7 @@ class Sequential(Module):
             self.add_module(name, layer)
 
     def forward(self, input: Any) -> Any:
-        for layer in self._modules.values():
-            input = layer(input)
-        return input
+        return run(list(self._modules.values()), input)
 
     def __len__(self) -> int:
         return len(self._modules)

@@ -487,6 +487,12 @@ NO_FORMULA = {  # statements of the others that only choose how the work is cut,
     "kernels.pooling._by_channels": {
         "parts = threads.cut(len(x), min(8, 1 + x.size // PART) if xp is np else 1)",
     },
+    "kernels.recurrent._input_grad": {
+        "parts = threads.cut(len(dx), products.parts_of(dx.size * w[:, :, 0].size) if xp is np else 1)",  # noqa: E501
+    },
+    "kernels.recurrent._products": {
+        "alone = xp is not np or products.parts_of(found.size * len(by)) == 1",
+    },
     "kernels.resampling.turns": {  # see tests/test_reference_resampling.py
         "rank = np.arange(len(source)) - np.searchsorted(source, source)",
         "return [np.flatnonzero(rank == r) for r in range(rank.max(initial=-1) + 1)]",
@@ -1357,6 +1363,7 @@ NUMBER = "a Python number takes the array's dtype"
 FIRST_TWO = "only the first two lengths are read"
 VECDOT = "every NumPy from 2.0 on has vecdot"
 ALIKE = "all of them have one shape"
+SHARED = "the last state is the output's memory then, and the same numbers"
 SHAPED_NEXT = "the next reshape says which axis is which"
 ON_THE_HOST = "an index is on the host already; on a GPU it is not, and the stand-in refuses it"
 TRUNCATED = "a hundredth more is lost when it is cast to an integer"
@@ -1515,6 +1522,20 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "kernels.products._cut": {
         "return stack.reshape(*stack.shape[:2], piece, -1).swapaxes(1, 2)": "pieces of another length",  # noqa: E501
+    },
+    "kernels.recurrent.rnn": {
+        "return ((states[1:], h), (states,))": SHARED,
+    },
+    "kernels.recurrent.gru": {
+        "return ((states[1:], h), (states, gates, q))": SHARED,
+    },
+    "kernels.recurrent.lstm": {
+        "c += xp.multiply(i, g, out=step[1])": "any part of the room for one step will do",
+        "return ((states[1:], h, c.copy()), (states, cells, gates))": SHARED,
+        "return ((states[1:], h.copy(), c), (states, cells, gates))": SHARED,
+    },
+    "kernels.recurrent.Gates.start": {
+        "w_in, w = ((_by_gate(w, self.count) * slope).transpose(0, 2, 1) for w in (w_ih, w_hh))": LAYOUT,  # noqa: E501
     },
     "kernels.resampling.take_along": {
         "y = xp.take(x.transpose(order), source, axis=order.index(axis))": ON_THE_HOST,

@@ -955,6 +955,11 @@ EMPTY = {
     "layer_norm": lambda t: F.layer_norm(t, 4, x(4), x(4)),
     "group_norm": lambda t: F.group_norm(t, 2, x(2)),
     "instance_norm": lambda t: F.instance_norm(t),
+    "rnn_sweep": lambda t: F.rnn_sweep(t[:, 0].transpose(0, 1), x(0, 3), x(3, 4), x(3, 3))[0],
+    "gru_sweep": lambda t: F.gru_sweep(t[:, 0].transpose(0, 1), x(0, 3), x(9, 4), x(9, 3))[0],
+    "lstm_sweep": lambda t: F.lstm_sweep(
+        t[:, 0].transpose(0, 1), (x(0, 3), x(0, 3)), x(12, 4), x(12, 3)
+    )[0],
     "cross_entropy": lambda t: F.cross_entropy(t, whole(0, 4, 4), reduction="sum"),
     "mse_loss": lambda t: F.mse_loss(t, x(0, 2, 4, 4), reduction="sum"),
     "bce": lambda t: F.binary_cross_entropy_with_logits(t, x(0, 2, 4, 4), reduction="none"),

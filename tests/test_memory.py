@@ -45,6 +45,27 @@ def classifier():
     )
 
 
+def reader(kind):
+    """A class for each text, by the last state of a recurrent layer that reads it."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(38, 48)
+            self.layer = getattr(nn, kind)(48, 64, 2, batch_first=True)
+            self.last = nn.Linear(64, 5)
+
+        def forward(self, x):
+            return self.last(self.layer(self.embedding(x))[0][:, -1])
+
+    return Net()
+
+
+def texts(n):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 38, (n, 50)), rng.integers(0, 5, n)
+
+
 def digits(n):
     rng = np.random.default_rng(0)
     return rng.standard_normal((n, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, n)
@@ -57,6 +78,8 @@ def scenes(n):
 
 
 MODELS = {
+    "GRU": (lambda: reader("GRU"), texts(64)),
+    "LSTM": (lambda: reader("LSTM"), texts(64)),
     "basic": (RECIPES["basic"].make, digits(128)),
     "refactored": (RECIPES["refactored"].make, digits(128)),
     "resnet": (RECIPES["resnet"].make, digits(128)),

@@ -11,6 +11,7 @@ products       matmul linear bmm einsum outer
 convolution    conv2d conv_transpose2d conv1d unfold fold
 pooling        max, average and adaptive pooling
 normalisation  batch, layer, group and instance norm
+recurrent      RNN, GRU and LSTM: one step, and whole sequences in one sweep
 resampling     pixel_shuffle interpolate
 losses         cross_entropy nll_loss binary_cross_entropy_with_logits mse_loss l1_loss …
 """
@@ -62,6 +63,7 @@ from .methods import bind
 from .normalisation import batch_norm, group_norm, instance_norm, layer_norm
 from .pooling import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from .products import bmm, einsum, linear, matmul, outer
+from .recurrent import gru_cell, gru_sweep, lstm_cell, lstm_sweep, rnn_cell, rnn_sweep
 from .reductions import (
     all,
     any,

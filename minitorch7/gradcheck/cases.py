@@ -15,6 +15,7 @@ import numpy as np
 from .. import functional as F
 from ..autograd import Tensor, grad, tensor
 from ..backend import manual_seed
+from .cases_recurrent import RECURRENT
 
 
 class Case(NamedTuple):
@@ -450,6 +451,7 @@ CASES: list[Case] = [
     *CONVOLUTIONS,
     *POOLS,
     *NORMS,
+    *[Case(name, func, normal(*shapes)) for name, func, shapes in RECURRENT],
     *RESAMPLING,
     *LOSSES,
     *EDGES,

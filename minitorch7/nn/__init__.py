@@ -23,7 +23,14 @@ from .flat_losses import BCEWithLogitsFlat, CrossEntropyFlat, MSELossFlat
 from .linear import Embedding, Identity, Linear
 from .loss import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from .module import Module, Parameter, evaluating
-from .normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
+from .normalisation import (
+    BatchNorm1d,
+    BatchNorm1dFlat,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm2d,
+    LayerNorm,
+)
 from .pooling import (
     AdaptiveAvgPool2d,
     AdaptiveConcatPool2d,
@@ -38,6 +45,7 @@ from .pooling import (
     Upsample,
     ZeroPad2d,
 )
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .reparametrise import (
     remove_spectral_norm,
     remove_weight_norm,

@@ -75,6 +75,25 @@ class BatchNorm1d(_BatchNorm):
     axes = (2, 3)
 
 
+class BatchNorm1dFlat(BatchNorm1d):
+    """(…, C): `BatchNorm1d` of all rows, whatever axes they are arranged in.
+
+    fastai v1's layer for the outputs of recurrent layers: every word of every sequence is one row,
+    in either order of the axes. ValueError for an input without axes before C.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_tensor("BatchNorm1dFlat", "input", input)
+        if input.ndim < 2 or input.shape[-1] != self.num_features:
+            raise ValueError(
+                f"BatchNorm1dFlat: input must be (…, {self.num_features}) with at least one axis "
+                f"of rows, got shape {input.shape}"
+            )
+        if input.ndim == 2:
+            return super().forward(input)
+        return super().forward(input.flatten(0, -2)).reshape(input.shape)
+
+
 class BatchNorm2d(_BatchNorm):
     """(N, C, H, W), standardised over N, H and W; see `functional.batch_norm`."""
 

@@ -51,9 +51,9 @@ def predict_memory(
                    momentum, 0 without
 
     Counted are the arrays that operations make and keep; what a kernel makes and drops inside one
-    operation is not, but for the columns of convolutions on the processor (one thread's), and nor
-    are Python's own objects, a few hundred KiB. A copy of the model is run, and the random stream
-    is put back: nothing is changed.
+    operation is not, but for the columns of convolutions on the processor (one thread's) and what
+    the gradient of a recurrent sweep works in. Nor are Python's own objects, a few hundred KiB. A
+    copy of the model is run, and the random stream is put back: nothing is changed.
 
     ValueError for a batch of fewer than three rows, or of different numbers of rows.
     """
@@ -163,6 +163,8 @@ class _Trial:
 
     def stop(self, node: Function, inputs: Any, outputs: Sequence[Tensor], started: None) -> None:
         """An operation ends: its results are new, and what it keeps for its backward may be."""
+        scratch = getattr(node, "scratch", 0)  # what the gradient of a sweep works in
+        self.events.append(("+scratch", scratch))
         for t in outputs:
             self._note(node.name, t.data)
         for array in node.kept_arrays():
@@ -172,6 +174,7 @@ class _Trial:
             size = x.shape[2:] if isinstance(node, Conv2d) else node.size
             picture = (w.shape[1], *size)
             self.convolutions.append((picture, w.shape[0] // groups, node.window, x.dtype))
+        self.events.append(("-scratch", -scratch))
 
     def backward(self, node: Function, grads: list[Tensor], differentiate: Any) -> None:
         """The walk: the rule runs, and its operations report for themselves."""

@@ -10,8 +10,10 @@ from .cases import Case, case, every_case
 from .comparing import compare
 
 CASES = every_case()
-# Compared by tests of their own: dropout draws numbers, bind is ours alone, sigmoid_range fastai's.
-ELSEWHERE = {"dropout", "dropout2d", "bind", "sigmoid_range"}
+# Compared by tests of their own: dropout draws numbers, bind is ours alone, sigmoid_range fastai's,
+# and PyTorch's recurrent functions take their arguments in another form (test_torch_recurrent.py).
+RECURRENT = {f"{cell}_{form}" for cell in ("rnn", "gru", "lstm") for form in ("cell", "sweep")}
+ELSEWHERE = {"dropout", "dropout2d", "bind", "sigmoid_range"} | RECURRENT
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

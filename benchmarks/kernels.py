@@ -26,9 +26,17 @@ from rivals import machine
 from tqdm import tqdm
 
 import minitorch7 as mt
-from minitorch7 import optim
+from minitorch7 import nn, optim
 from minitorch7.files import write_atomically
-from minitorch7.kernels import columns, convolution, elementwise, normalisation, pooling, textbook
+from minitorch7.kernels import (
+    columns,
+    convolution,
+    elementwise,
+    indexing,
+    normalisation,
+    pooling,
+    textbook,
+)
 from minitorch7.kernels.windows import Window, batch_first
 from minitorch7.optim import pieces
 
@@ -59,6 +67,9 @@ def cases() -> Iterator[tuple[str, list[Way]]]:
     for channels, pixels, batch in MAPS:
         yield from maps(channels, pixels, batch)
     yield from optimisers()
+    for kind in ("RNN", "GRU", "LSTM"):
+        yield from recurrent(kind, 20, 64, 64)
+    yield embedding(38, 64, 1280)
 
 
 def convolutions(
@@ -103,6 +114,43 @@ def convolutions(
             ("the library's", lambda: both[0](*both[1:])),
         ],
     )
+
+
+def recurrent(kind: str, steps: int, batch: int, size: int) -> Iterator[tuple[str, list[Way]]]:
+    """One recurrent layer: the loop of cells, which is the plain form, and the sweep."""
+    layer = getattr(nn, kind)(size, size)
+    x = mt.tensor(np.random.default_rng(0).standard_normal((steps, batch, size), dtype=np.float32))
+    g = mt.tensor(np.random.default_rng(1).standard_normal((steps, batch, size), dtype=np.float32))
+
+    def way(sweep: bool, gradients: bool) -> Callable[[], object]:
+        def run() -> object:
+            layer.sweep = sweep
+            with mt.set_grad_enabled(gradients):
+                y, _ = layer(x)
+            return mt.grad(y, list(layer.parameters()), g) if gradients else y
+
+        return run
+
+    label = f"{kind}, {steps} steps, batch {batch}, {size} features and units"
+    for gradients, what in ((False, label), (True, f"{label}, with gradients")):
+        yield what, [("plain", way(False, gradients)), ("the library's", way(True, gradients))]
+
+
+def embedding(words: int, size: int, rows: int) -> tuple[str, list[Way]]:
+    """The gradient of a table of vectors: rows added at indices, many of them at the same."""
+    rng = np.random.default_rng(0)
+    ids, g = rng.integers(0, words, rows), rng.standard_normal((rows, size), dtype=np.float32)
+
+    def plain() -> object:
+        y = np.zeros((words, size), np.float32)
+        np.add.at(y, ids, g)
+        return y
+
+    def ours() -> object:
+        return indexing.add_at(np, (words, size), (ids,), g)
+
+    label = f"gradient of an embedding, {words} words of {size}, {rows} rows"
+    return label, [("plain", plain), ("the library's", ours)]
 
 
 def maps(channels: int, pixels: int, batch: int) -> Iterator[tuple[str, list[Way]]]:

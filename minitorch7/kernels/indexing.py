@@ -14,11 +14,30 @@ def add_at(xp: Any, shape: tuple[int, ...], where: tuple[Any, ...], values: Any)
     arrays can name a place twice, so slices and masks take the plain, faster way.
     """
     y = xp.zeros(shape, dtype=values.dtype)
-    if any(_is_integer_array(item) for item in where):
-        xp.add.at(y, where, values)
-    else:
+    if not any(_is_integer_array(item) for item in where):
         y[where] = values
+    elif xp is np and len(where) == 1:
+        _add_rows(y, where[0], values)
+    else:
+        xp.add.at(y, where, values)
     return y
+
+
+def _add_rows(y: Any, ids: Any, values: Any) -> None:
+    """``np.add.at(y, ids, values)``: the gradient of an embedding.
+
+    `np.add.at` goes element by element. Here the rows are sorted, so that those of one place lie
+    side by side, and `np.add.reduceat` adds up each such stretch: a seventh of the time for 1,280
+    rows of 64 (``python benchmarks/kernels.py --match embedding``).
+    """
+    if ids.size == 0:
+        return
+    rows = ids.reshape(-1) % len(y)  # −1 is the last one
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    values = values.reshape(ids.size, *y.shape[1:])
+    y[rows[starts]] = np.add.reduceat(values[order], starts, axis=0)
 
 
 def _is_integer_array(item: Any) -> bool:

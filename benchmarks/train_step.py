@@ -1,13 +1,14 @@
 """Time one training step of the lesson's networks, in minitorch7 and in its rivals.
 
-    python benchmarks/train_step.py                      # 6 networks, 1 and 2 threads, all rivals
+    python benchmarks/train_step.py                      # 7 networks, 1 and 2 threads, all rivals
     python benchmarks/train_step.py --quick              # the ResNet, 1 thread, 3 short rounds
     python benchmarks/train_step.py --check              # do all compute the same? no timing
     python benchmarks/train_step.py --models resnet --rivals pytorch --threads 2 --rounds 20
 
 The networks: the three of the lesson's MNIST part (basic, refactored, resnet; batches of 128), a
 ResNet-34 for 128×128 pictures, a plain U-Net for 64×64, and fast.ai's U-Net around a ResNet-18 for
-street scenes of 96×128 pixels in 12 classes (batches of 8). A step is forward, cross entropy,
+street scenes of 96×128 pixels in 12 classes (batches of 8); and the lesson's model 5 for human
+numbers, a GRU of two layers (64 sequences of 20 words). A step is forward, cross entropy,
 backward and AdamW with betas (0.9, 0.99) and weight decay 0.01.
 
 Every rival works in a process of its own, with the number of threads set for every library it may
@@ -27,7 +28,7 @@ import rivals
 from rivals import jobs, options, pictures, report, rounds, script, start
 
 NAME = "train_step"
-MODELS = (*start.MODELS, start.CAMVID_UNET)
+MODELS = (*start.MODELS, start.CAMVID_UNET, start.GRU)
 HEAD = ("network", "threads", "rival", "median ms", "least ms", "minitorch7 takes", "range")
 HEAD += ("cores busy", "peak MiB", "growth MiB")
 
@@ -123,7 +124,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--steps", type=options.positive, help="timed steps a turn (default: 2 to 60, in a second)"
     )
     parser.add_argument(
-        "--batch", type=options.positive, help="default: 128, and 8 for the larger networks"
+        "--batch",
+        type=options.positive,
+        help="default: 128, 8 for the larger networks, 64 for words",
     )
     parser.add_argument("--check", action="store_true", help="compare the losses, time nothing")
     full = {"models": list(MODELS)}

@@ -19,6 +19,7 @@ from rivals import grid, jobs, large, networks, options, rounds, start  # noqa: 
 COMPARED = [("pytorch", "basic"), ("pytorch", "refactored"), ("pytorch", "resnet")]
 COMPARED += [("pytorch", "resnet34"), ("pytorch", "unet"), ("pytorch", "residual-c4-d2-p8")]
 COMPARED += [("pytorch", "camvid_unet"), ("dezero", "basic"), ("dezero", "resnet")]
+COMPARED += [("pytorch", "gru")]
 COMPARED += [("jax_jit", "basic"), ("jax_jit", "residual-c4-d2-p8")]
 OPERATIONS = {  # one of each kind, with two pictures
     case.kind: case._replace(x=(2, *case.x[1:])) for case in grid.CASES.values()
@@ -56,6 +57,18 @@ def test_plan_is_fastais_unet(rival):
     assert sum(int(np.prod(shape)) for shape in planned) == 31_024_858
     x, target = start.batch_of(start.CAMVID_UNET, 2, seed=0)
     assert (x.shape, target.shape) == ((2, 3, 96, 128), (2, 96, 128))
+
+
+def test_plan_is_the_lessons_network_for_words():
+    from minitorch7 import functional as F
+    from minitorch7 import nn
+
+    planned = [p.shape for p in start.parameters(start.GRU, 0)]
+    assert [p.shape for p in networks.make(start.GRU, nn, F.cat).parameters()] == planned
+    assert sum(int(np.prod(shape)) for shape in planned) == 54_950
+    x, target = start.batch_of(start.GRU, 3, seed=0)
+    assert (x.shape, target.shape) == ((3, 20), (60,))
+    assert (x[:, 1:] == target.reshape(3, 20)[:, :-1]).all()  # each word's target is the next
 
 
 def test_plans_have_the_known_numbers_of_parameters():
@@ -175,6 +188,9 @@ def test_who_takes_part():
     assert not rivals.takes_part("dezero", "build", "unet")
     assert not rivals.takes_part("dezero", "build", start.CAMVID_UNET)
     assert rivals.takes_part("pytorch_compile", "build", start.CAMVID_UNET)
+    assert rivals.takes_part("pytorch_compile", "build", large.FAMILY)
+    taking_part = [n for n in rivals.NAMES if rivals.takes_part(n, "build", start.GRU)]
+    assert taking_part == ["minitorch7", "pytorch"]
     assert options.known("build_segmenter") == ["minitorch7", "pytorch"]
     assert not rivals.takes_part("dezero", "build_operation")
     assert rivals.takes_part("jax_jit", "build", large.FAMILY)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .start import SMALL
+from .start import GRU, SMALL
 
 TOLERANCE = 1e-3  # between the checked numbers of two rivals
 PICTURES_TOLERANCE = 0.1  # between mean and deviation of pictures drawn at random
@@ -34,7 +34,7 @@ class Job(NamedTuple):
 def train(rival: ModuleType, model: str, batch: int, seed: int) -> Job:
     """One training step on the same batch, again and again."""
     step = rival.build(model, batch, seed)
-    small = model in SMALL
+    small = model in (*SMALL, GRU)
     count = CHECKED_STEPS if small else LARGE_STEPS
     close = TOLERANCE if small else LARGE_TOLERANCE
     return Job(lambda: float(step()), lambda: [float(step()) for _ in range(count)], close)

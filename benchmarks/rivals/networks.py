@@ -18,6 +18,8 @@ def make(model: str, nn: Any, cat: Callable[..., Any]) -> Any:
     sizes = residual_of(model)
     if sizes:
         return residual(nn, sizes.channels, sizes.depth)
+    if model == start.GRU:
+        return words(nn)
     return unet(nn, cat) if model == "unet" else resnet34(nn)
 
 
@@ -118,3 +120,22 @@ def unet(nn: Any, cat: Callable[..., Any]) -> Any:
             return self.head(x)
 
     return UNet()
+
+
+def words(nn: Any) -> Any:
+    """(N, T) numbers of words → (N·T, words): the lesson's model 5, its state nought each time."""
+    words, width = start.WORDS, start.WIDTH
+
+    class Words(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.vectors = nn.Embedding(words, width)
+            self.gru = nn.GRU(width, width, start.LAYERS, batch_first=True)
+            self.norm = nn.BatchNorm1d(width)
+            self.head = nn.Linear(width, words)
+
+        def forward(self, x: Any) -> Any:
+            y, _ = self.gru(self.vectors(x))
+            return self.head(self.norm(y.flatten(0, 1)))
+
+    return Words()

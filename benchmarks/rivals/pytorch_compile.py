@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from . import pytorch
+from . import large, pytorch, start
 
+MODELS = (*start.MODELS, start.CAMVID_UNET, large.FAMILY)  # nn.GRU it runs as eager mode does
 set_threads = pytorch.set_threads
 
 

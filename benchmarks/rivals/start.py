@@ -22,6 +22,8 @@ SMALL = ("basic", "refactored", "resnet")  # the lesson's, on 28×28 pixels
 LARGE = ("resnet34", "unet")
 MODELS = SMALL + LARGE  # what every benchmark of networks has
 CAMVID_UNET = "camvid_unet"  # fast.ai's, which only the training step's has
+GRU = "gru"  # the lesson's model 5 for human numbers, likewise
+WORDS, WIDTH, LAYERS = 38, 64, 2  # its vocabulary, and the sizes of its vectors and of its GRU
 LR, BETAS, EPS, WEIGHT_DECAY = 3e-4, (0.9, 0.99), 1e-8, 1e-2
 NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1
 
@@ -32,9 +34,10 @@ class Spec(NamedTuple):
     channels: int
     pixels: int  # of a side
     classes: int
-    batch: int  # pictures a step, unless the command line says otherwise
+    batch: int  # pictures (or sequences) a step, unless the command line says otherwise
     per_pixel: bool = False  # a class for every pixel, not one a picture
     wide: int = 0  # pixels of a row, where the picture is not square
+    steps: int = 0  # words of a sequence, where there are no pictures
 
 
 class Unit(NamedTuple):
@@ -63,6 +66,7 @@ SPECS = {
     "resnet34": Spec(3, 128, large.RESNET34_CLASSES, 8),
     "unet": Spec(3, 64, large.UNET_CLASSES, 8, per_pixel=True),
     CAMVID_UNET: Spec(3, 96, large.CAMVID_CLASSES, 8, per_pixel=True, wide=128),
+    GRU: Spec(0, 0, WORDS, 64, steps=20),
 }
 
 
@@ -116,6 +120,8 @@ def parameters(model: str, seed: int) -> list[np.ndarray]:
     if model in SMALL:
         return [array for unit in weights(model, seed) for array in unit if array is not None]
     rng = np.random.default_rng(seed)
+    if model == GRU:
+        return _gru_parameters(rng)
     made = []
     for layer in large.layers(model):
         for i, shape in enumerate(layer.shapes()):
@@ -125,6 +131,21 @@ def parameters(model: str, seed: int) -> list[np.ndarray]:
                 scale = np.float32(np.sqrt(2 / np.prod(shape[1:])))
                 made.append(rng.standard_normal(shape, dtype=np.float32) * scale)
     return made
+
+
+def _gru_parameters(rng: np.random.Generator) -> list[np.ndarray]:
+    """Embedding, GRU, batch norm, linear."""
+    made = [rng.standard_normal((WORDS, WIDTH), dtype=np.float32)]
+    for _ in range(LAYERS):
+        for shape in [(3 * WIDTH, WIDTH)] * 2 + [(3 * WIDTH,)] * 2:
+            made.append(rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(WIDTH**0.5))
+    made += [_near(1, WIDTH, rng), _near(0, WIDTH, rng)]
+    scale = np.float32(WIDTH**-0.5)
+    return [
+        *made,
+        rng.standard_normal((WORDS, WIDTH), dtype=np.float32) * scale,
+        _near(0, WORDS, rng),
+    ]
 
 
 def running(model: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -138,9 +159,15 @@ def running(model: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def batch_of(model: str, batch: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (N, C, H, W), standard normal as after normalising, and their classes."""
+    """Pictures (N, C, H, W), standard normal as after normalising, and their classes.
+
+    Of the network for words: the numbers of words (N, T), and those of the next ones, (N·T,).
+    """
     rng = np.random.default_rng(seed + 1)
     s = spec(model)
+    if s.steps:
+        words = rng.integers(0, s.classes, (batch, s.steps + 1))
+        return words[:, :-1].copy(), words[:, 1:].reshape(-1)
     size = s.pixels, s.wide or s.pixels
     x = rng.standard_normal((batch, s.channels, *size), dtype=np.float32)
     return x, rng.integers(0, s.classes, (batch, *x.shape[2:]) if s.per_pixel else batch)

@@ -17,6 +17,11 @@ can be `noise`. Transforms move pixels (`geometry`, `resample`) or light them (`
 and `pets` (finding the data sets), `archives` (fetching them), `drawn`, `drawn_streets` and
 `drawn_photos` (digits, streets and photos without them), `photos` (reading one of any kind),
 `parallel` (work for all cores).
+
+Texts have a chain of their own, of the same links: `text_list`, by way of `tokens` (words) and
+`vocab` (their numbers); `lm_bunch` (labelled sets) and `streams` (running text in batches).
+
+    ItemLists(path, TextList(train), TextList(valid)).label_for_lm().databunch(bs=64, bptt=70)
 """
 
 from .augment import get_transforms
@@ -34,6 +39,7 @@ from .image_image import ImageImageList, ImageLabelList
 from .items import ImageList
 from .labels import LabelList, LabelLists
 from .lighting import Brightness, Contrast
+from .lm_bunch import LMDataBunch, LMLists
 from .loader import DataLoader
 from .noise import GANItemList, NoisyItem, noop
 from .normalize import Stats, cifar_stats, imagenet_stats, mnist_stats
@@ -42,7 +48,11 @@ from .pets import pets
 from .segmentation import SegmentationItemList, SegmentationLabelList
 from .sizes import ResizeMethod
 from .splits import ItemLists
+from .streams import LessonTokenLoader, TokenLoader
+from .text_list import TextList
+from .tokens import Tokenizer
 from .transforms import Pad, RandomCrop, Transform, rand_pad
+from .vocab import Vocab
 
 __all__ = [
     "Brightness",
@@ -61,8 +71,11 @@ __all__ = [
     "ImageLabelList",
     "ImageList",
     "ItemLists",
+    "LMDataBunch",
+    "LMLists",
     "LabelList",
     "LabelLists",
+    "LessonTokenLoader",
     "NoisyItem",
     "Pad",
     "RandZoom",
@@ -74,8 +87,12 @@ __all__ = [
     "SegmentationSource",
     "Stats",
     "SymmetricWarp",
+    "TextList",
+    "TokenLoader",
+    "Tokenizer",
     "Transform",
     "VOID",
+    "Vocab",
     "camvid",
     "cifar_stats",
     "drawn_digits",

@@ -40,3 +40,21 @@ def check_path(function: str, name: str, value: object) -> Path:
             f"{function}: {name} must be a path, a string or pathlib.Path, got {value!r:.60}"
         )
     return Path(value)
+
+
+def check_places(function: str, indices: object, n: int) -> np.ndarray:
+    """`indices` of n items as whole numbers; a mask of all n names those where it is True.
+
+    NumPy alone would cut 1.7 off to 1, and read a mask as items 0 and 1.
+    """
+    places = np.asarray(indices)
+    if places.dtype == bool and places.shape == (n,):
+        places = np.flatnonzero(places)
+    if places.ndim != 1 or (places.size and places.dtype.kind not in "iu"):
+        raise TypeError(
+            f"{function}: indices must be a flat list of whole numbers, or a True or False for "
+            f"each of the {n:,} items, got {indices!r:.60}"
+        )
+    if places.size and not -n <= places.min() <= places.max() < n:
+        raise IndexError(f"{function}: items {indices!r:.60} of {n:,}")
+    return places.astype(np.intp)

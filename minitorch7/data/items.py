@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .categories import CategoryList
-from .errors import DataError
+from .errors import DataError, check_places
 from .folders import find_images
 from .idx import read_mnist_idx
 from .labels import LabelList
@@ -147,7 +147,7 @@ class ImageList:
 
     def take(self, indices: Sequence[int] | np.ndarray) -> ImageList:
         """The items at `indices`, in that order, as a list that shares these pixels."""
-        indices = np.asarray(indices, np.intp)
+        indices = check_places(type(self).__name__, indices, len(self))
         items = [self.items[i] for i in indices.tolist()]
         return type(self)(items, self.pixels, self.path, self.rows[indices])
 
@@ -218,4 +218,4 @@ class ImageList:
         return self._split(np.arange(len(self)), np.arange(0))
 
     def _split(self, train: np.ndarray, valid: np.ndarray) -> ItemLists:
-        return ItemLists(self.take(train), self.take(valid))
+        return ItemLists(self.path, self.take(train), self.take(valid))

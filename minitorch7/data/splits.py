@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import DataError
+from .errors import DataError, check_path
 from .labels import LabelLists
+
+if TYPE_CHECKING:
+    from .lm_bunch import LMLists
 
 
 def by_folder(
@@ -46,6 +49,8 @@ def by_chance(function: str, n: int, pct: float, seed: int | None) -> tuple[np.n
     if isinstance(pct, bool) or not isinstance(pct, int | float | np.number) or not 0 <= pct <= 1:
         raise DataError(f"{function}: the part must be between 0 and 1 (0.2 is 20%), got {pct!r}")
     try:
+        if isinstance(seed, bool):
+            raise TypeError("a bool")
         order = np.random.RandomState(seed).permutation(n)
     except (ValueError, TypeError) as error:
         raise DataError(
@@ -114,10 +119,10 @@ def read_names(file: Path) -> list[str]:
 
 
 class ItemLists:
-    """A training list and a validation list of items, not labelled yet."""
+    """A training list and a validation list of items below `path`, not labelled yet."""
 
-    def __init__(self, train: Any, valid: Any) -> None:
-        self.train, self.valid, self.path = train, valid, train.path
+    def __init__(self, path: str | Path, train: Any, valid: Any) -> None:
+        self.train, self.valid, self.path = train, valid, check_path("ItemLists", "path", path)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__};\n\nTrain: {self.train!r};\n\nValid: {self.valid!r}"
@@ -140,6 +145,17 @@ class ItemLists:
                 f"{func!r:.60}"
             )
         return self._label("label_from_func", func, classes)
+
+    def label_for_lm(self) -> LMLists:
+        """The texts are their own labels: after each word, the next. For a TextList."""
+        if not hasattr(self.train, "label_for_lm"):
+            raise DataError(
+                f"label_for_lm: a language model learns from texts, got {type(self.train).__name__}"
+                "; pass two TextLists: ItemLists(path, TextList(train), TextList(valid))"
+            )
+        lists = self.train.label_for_lm(self.valid)
+        lists.path = self.path
+        return lists
 
     def _label(
         self, function: str, func: Callable[[Path], Any], classes: Sequence[Any] | None

@@ -71,6 +71,10 @@ class Learner(Answers):
         self.data, self.model = data, model
         self.loss_func = loss_func or getattr(data, "loss_func", None)
         self.opt_func = opt_func or default_opt
+        if metrics is not None and not callable(metrics) and not isinstance(metrics, list | tuple):
+            raise TypeError(
+                f"Learner: metrics must be a function or a list of them, got {metrics!r:.60}"
+            )
         self.metrics = [metrics] if callable(metrics) else list(metrics or [])
         self.callbacks = in_order(callbacks or [])
         self.wd, self.bn_wd, self.train_bn = wd, bn_wd, train_bn

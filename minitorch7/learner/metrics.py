@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Tensor
+from ..functional._arguments import check_tensor
 from .tally import Tally, total
 
 
@@ -23,7 +24,11 @@ def accuracy(pred: Tensor, target: Tensor) -> Any:
 
     pred (n, …, classes), target n×… class numbers; more axes are positions that count equally.
     """
-    n = target.shape[0]
+    check_tensor("accuracy", "pred", pred)
+    check_tensor("accuracy", "target", target)
+    n = target.shape[0] if target.ndim else 0
+    if not n or not pred.numel():
+        raise ValueError(f"accuracy: nothing to count in {pred.shape} and {target.shape}")
     guesses = pred.data.argmax(-1).reshape(n, -1)
     targets = target.data.reshape(n, -1)
     if guesses.shape != targets.shape:

@@ -193,8 +193,11 @@ def describe_call(learn: Learner, function: str, **arguments: Any) -> dict[str, 
 def _described(loader: Any) -> str | None:
     """Size, transforms and scale of the training pictures, where the loader knows them.
 
-    A convolutional network's weights fit pictures of any size, so nothing else would notice.
+    A convolutional network's weights fit pictures of any size, so nothing else would notice. A
+    loader of texts describes itself.
     """
+    if hasattr(loader, "described"):
+        return loader.described()
     data = getattr(loader, "dataset", None)
     if not hasattr(data, "tfms"):
         return None
@@ -209,7 +212,7 @@ def _described(loader: Any) -> str | None:
 def _items(loader: Any) -> str | None:
     """How many training items there are, and a checksum of their names."""
     items = getattr(getattr(getattr(loader, "dataset", None), "x", None), "items", None)
-    if items is None:
+    if items is None or hasattr(loader, "described"):
         return None
     names = "\n".join(sorted(Path(item).name for item in items))
     return f"{len(items):,}, {zlib.crc32(names.encode()):08x}"

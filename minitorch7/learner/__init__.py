@@ -9,6 +9,7 @@
     metrics      accuracy and its kin, averages over batches
     segmentation, tally                  scores of masks, counted over a whole set
     quality, loss_metrics                scores of pictures; the parts of a loss as columns
+    perplexity                           the score of language models
     progress     the table and the bar
     summary      the table of layers
     state, checkpoints, resume, files    training that survives
@@ -26,6 +27,7 @@ from .learner import Learner, default_opt
 from .loss_metrics import LossMetrics
 from .metrics import accuracy, accuracy_thresh, error_rate
 from .numerics import NonFiniteLoss
+from .perplexity import perplexity
 from .quality import PSNR, SSIM, psnr, sharpness, ssim
 from .recorder import Recorder, SmoothedLoss
 from .segmentation import (
@@ -65,6 +67,7 @@ __all__ = [
     "iou_camvid",
     "iou_per_class",
     "lr_range",
+    "perplexity",
     "pixel_accuracy",
     "psnr",
     "segmentation_confusion",

@@ -15,6 +15,7 @@ In a notebook a figure that ends a cell is shown by itself.
     lines       losses, metrics, schedules, the learning-rate finder
     matrices    a confusion matrix
     bars        bars, plain or made of parts
+    diagram     boxes, circles and triangles with arrows between them
 
 `canvas` is the place to begin; each of the others needs nothing but it.
 """
@@ -33,6 +34,7 @@ from .canvas import (
     plot_multi,
     save,
 )
+from .diagram import Diagram
 from .lines import curves, loss_curves, lr_curve, metric_curves, schedule
 from .matrices import confusion
 from .pictures import MASK_COLORS, image_grid, segmentation_grid
@@ -40,6 +42,7 @@ from .pictures import MASK_COLORS, image_grid, segmentation_grid
 __all__ = [
     "BLUE",
     "DOTS_PER_INCH",
+    "Diagram",
     "GREEN",
     "GREY",
     "MASK_COLORS",

@@ -96,11 +96,17 @@ def loss_curves(
 
 
 def curves(
-    x: Any, ys: Mapping[str, Any], xlabel: str = "", ylabel: str = "", title: str | None = None
+    x: Any,
+    ys: Mapping[str, Any],
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str | None = None,
+    log_y: bool = False,
 ) -> Figure:
     """One line for each name over the same axis: ys are arrays as long as x.
 
-    x may also be a mapping of the same names, where lines have axes of their own.
+    x may also be a mapping of the same names, where lines have axes of their own. With `log_y` each
+    step up is ten times as much, and what is not above 0 is not drawn.
     """
     if not isinstance(ys, Mapping):
         raise TypeError(
@@ -124,6 +130,10 @@ def curves(
                 "must be flat and as long as each other"
             )
         axes[0, 0].plot(at, y, color=PALETTE[k % len(PALETTE)], linewidth=1.8, label=name)
+    if all((line.get_xdata() % 1 == 0).all() for line in axes[0, 0].lines):
+        axes[0, 0].xaxis.get_major_locator().set_params(integer=True)  # no batch 2.5
+    if log_y:
+        axes[0, 0].set_yscale("log", nonpositive="mask")
     axes[0, 0].legend(frameon=False)
     dress(axes[0, 0], xlabel, ylabel, title)
     return figure

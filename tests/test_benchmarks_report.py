@@ -13,6 +13,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
 import camvid_accuracy  # noqa: E402
+import human_numbers_accuracy  # noqa: E402
 import import_time  # noqa: E402
 import mnist_accuracy  # noqa: E402
 import train_step  # noqa: E402
@@ -67,7 +68,7 @@ def test_a_turn_is_as_long_as_it_may_be():
 
 def test_options():
     plain, quick = train_step.parse([]), train_step.parse(["--quick", "--steps", "2"])
-    assert (plain.models, plain.threads) == ([*start.MODELS, start.CAMVID_UNET], [1, 2])
+    assert (plain.models, plain.threads) == ([*start.MODELS, start.CAMVID_UNET, start.GRU], [1, 2])
     assert (quick.models, quick.threads, quick.rounds, quick.steps) == (["resnet"], [1], 3, 2)
     assert train_step.parse(["--rivals", "pytorch"]).rivals == ["minitorch7", "pytorch"]
     assert train_step.parse(["--threads", "2", "1", "2"]).threads == [2, 1]
@@ -206,6 +207,28 @@ def test_accuracies_are_kept_and_tabled(tmp_path):
     assert len(lines) == 4 and "| basic | 3 | 2 | 0.9800 | 0.0141 | 0.9900 |" in lines[2]
     assert "| resnet | 12 | 1 | 0.9900 | - | 0.9900 |" in lines[3]
     assert [path.name] == [p.name for p in path.parent.iterdir()]
+
+
+def test_language_models_accuracies_are_kept_and_tabled(tmp_path):
+    path = tmp_path / "rows.json"
+    for model, seed, last, peak in [(5, 0, 0.8, 0.9), (2, 1, 0.4, 0.4), (2, 0, 0.2, 0.3)]:
+        row = {"model": model, "seed": seed, "accuracy": last, "peak": peak}
+        human_numbers_accuracy.keep(path, row)
+    for seed, last in [(0, 0.9), (0, 0.3), (1, 0.5)]:  # the second replaces the first, and no other
+        row = {"rival": "pytorch", "model": 2, "seed": seed, "accuracy": last, "peak": last}
+        human_numbers_accuracy.keep(path, row)
+    kept = human_numbers_accuracy.load(path)
+    ours, theirs = [(2, 0), (2, 1), (5, 0)], [(2, 0), (2, 1)]
+    assert [(r["model"], r["seed"]) for r in kept] == ours + theirs
+    assert [r["rival"] for r in kept] == ["minitorch7"] * 3 + ["pytorch"] * 2
+    lines = human_numbers_accuracy.table(kept).splitlines()
+    ours = "| 2 | 10 | 2 | 0.3000 | 0.1414 | 0.4000 | 0.3500 | 0.3498 | 0.3498 |"
+    assert lines[2:] == [
+        f"{ours} 0.4000 ± 0.1414 |",
+        "| 5 | 10 | 1 | 0.8000 | - | 0.8000 | 0.9000 | 0.8071 | 0.8139 | - |",
+    ]
+    theirs = human_numbers_accuracy.table(kept[-1:]).splitlines()[2]
+    assert theirs == "| 2 | 10 | 0 | - | - | - | - | 0.3498 | 0.3498 | 0.5000 ± - |"
 
 
 def segmented(rival: str, seed: int, accuracies: list[float], loss: float = 2.5) -> dict:

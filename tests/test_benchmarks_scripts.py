@@ -20,7 +20,7 @@ import scaling  # noqa: E402
 from rivals import machine, pictures  # noqa: E402
 
 SCRIPTS = ("all", "train_step", "inference", "operations", "scaling", "pipeline")
-SCRIPTS += ("import_time", "mnist_accuracy", "camvid_accuracy")
+SCRIPTS += ("import_time", "mnist_accuracy", "camvid_accuracy", "human_numbers_accuracy")
 TASTES = {  # what makes a quick run quicker still
     "train_step": ["--models", "basic"],
     "inference": ["--models", "basic", "--batches", "2"],

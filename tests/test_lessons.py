@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -227,3 +228,65 @@ def test_lessons_fit_a_narrow_column() -> None:
     for path in sorted((ROOT / "lessons").glob("*.py")):
         long = [n for n, line in enumerate(path.read_text().splitlines(), 1) if len(line) > 88]
         assert not long, f"{path.name}: lines {long} are longer than 88 columns"
+
+
+NUMBERS = (
+    "1_basic 2_three_words 3_loop 4_every_word 5_by_place 6_rnn 7_stacked 8_all_models "
+    "9_reach_new 9_reach_trained 10_by_place_in_number"
+).split()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_10_human_numbers(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    text = run("10_human_numbers.py", out, "--quick", backend=backend)
+    assert "38 words; 50,079 and 13,017 tokens" in text
+    rows = re.findall(r"^(\d) +([\d.]+) +([\d.]+)$", text, re.M)  # the dictionary
+    assert rows[7][1] == "1.000" and max(float(row[2]) for row in rows) < 0.34
+    assert re.findall(r"([\d,]+) parameters", text) == ["9,190", "13,350", "54,950"]
+    assert "same scores: True" in text
+    assert float(re.search(r"difference of a gradient: (\S+)", text)[1]) < 1e-6
+    assert float(re.search(r"sweep and loop differ by (\S+)", text)[1]) < 1e-5
+    table = re.findall(r"^(\d) +([\d.]+) +([\d.]+) +(0\.\d+)$", text, re.M)
+    last = [float(row[1]) for row in table]
+    assert [row[3] for row in table] == ["0.409", "0.393", "0.350", "0.443", "0.615", "0.807"]
+    assert last[0] == last[1] > 0.25 > last[2] and min(last[3:]) > 0.35 and last[5] > 0.5
+    new = re.search(r"new: 20 words back.*model 3 (\S+), RNN (\S+), GRU (\S+), LSTM (\S+)", text)
+    assert max(float(new[1]), float(new[2])) < 1e-2 * min(float(new[3]), float(new[4]))
+    assert re.search(r"two thousand four hundred ninety eight , (\w+ |, ){29}[\w,]+$", text, re.M)
+    assert all((out / f"{name}.png").stat().st_size > 5_000 for name in NUMBERS)
+
+
+def test_lesson_10_and_the_library_have_the_same_models() -> None:
+    """The lesson spells its models out; the library has them with docstrings and checks."""
+    lesson, library = (
+        _classes(ROOT / file)
+        for file in ("lessons/10_human_numbers.py", "minitorch7/text/models.py")
+    )
+    names = [f"Model{i}" for i in range(6)]
+    assert [name for name in lesson if name.startswith("Model")] == names
+    for name in names:
+        assert lesson[name] == library[name]
+
+
+class _Bare(ast.NodeTransformer):
+    """Without type hints, docstrings, and the line that checks the words."""
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(node.arg)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        node.returns = None
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        told = isinstance(node.value, ast.Constant)
+        check = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "check_words"
+        return None if told or check else node
+
+
+def _classes(file: Path) -> dict[str, str]:
+    tree = ast.parse(file.read_text())
+    found = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return {node.name: ast.unparse(_Bare().visit(node)) for node in found}

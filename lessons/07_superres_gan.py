@@ -88,7 +88,8 @@ else:
 crappy = options.out / f"crappy_{small}"
 recipes = [crappify(crappy / f"{k}", photos, size=small, seed=k) for k in range(copies)]
 for one in recipes:
-    print(degrade_folder(photos, one.path_lr, crappify, size=small, seed=one.seed))
+    with lesson.once():
+        print(degrade_folder(photos, one.path_lr, crappify, size=small, seed=one.seed))
 
 # %% [markdown]
 # It runs on all cores, goes on where it was stopped, and never touches an original.
@@ -315,7 +316,8 @@ lesson.show(before_after(chosen), options, "3_generator")
 
 # %%
 made = options.out / "generated"
-print(save_preds(learn_gen, made, suffix=".png", restart=options.restart))
+with lesson.once():
+    print(save_preds(learn_gen, made, suffix=".png", restart=options.restart))
 
 # %% [markdown]
 # The critic has two classes: 0 is generated and 1 is real. Each photo is there once as
@@ -442,8 +444,9 @@ lines = {"generator": trainer.gen_losses, "critic": trainer.disc_losses}
 batches = {name: np.arange(len(losses)) for name, losses in lines.items()}
 figure = plot.curves(batches, lines, "Batches of this network", "smoothed loss")
 lesson.show(figure, options, "5_gan_losses")
-print("row:", row_of(frames, options.out / "6_progress.png", n=4))
-print("film:", gif_of(frames, options.out / "progress.gif"))
+with lesson.once():
+    print("row:", row_of(frames, options.out / "6_progress.png", n=4))
+    print("film:", gif_of(frames, options.out / "progress.gif"))
 
 # %%
 convincing = answers(learn)
@@ -492,7 +495,8 @@ lesson.show(before_after(closer, zoom=(0.25, 0.25, 0.4, 0.4)), options, "8_close
 arch = {"name": "resnet34"} if on_gpu else {"name": "resnet18", "width": width}
 model_file = options.out / "restorer.safetensors"
 note = f"lesson 7: photos of {small} pixels, with numbers, JPEG 10 to 70"
-save_restorer(learn.model.generator, model_file, arch, imagenet_stats, note)
+with lesson.once():
+    save_restorer(learn.model.generator, model_file, arch, imagenet_stats, note)
 restorer = load_restorer(model_file)
 worst = min(pairs, key=lambda pair: first.number_of(pair[1])[2])[0]
 restored = restorer.restore(worst, enlarge=size / small)

@@ -239,8 +239,9 @@ print(f"the distance: {top:.3f} at its highest, {end:.3f} at the end")
 # And what 64 noises became, epoch by epoch. There is a film of it, too.
 
 # %%
-print("row:", row_of(frames, options.out / "4_progress.png", n=4))
-print("film:", gif_of(frames, options.out / "progress.gif"))
+with lesson.once():
+    print("row:", row_of(frames, options.out / "4_progress.png", n=4))
+    print("film:", gif_of(frames, options.out / "progress.gif"))
 
 
 # %%

@@ -86,7 +86,8 @@ small, size, crop, bs = (24, 64, 48, 8) if options.quick else (48, 128, 96, 16)
 if on_gpu:
     small, size, crop, bs = 96, 128, None, 32
 low = options.out / f"small_{small}"
-print(degrade_folder(photos, low, Recipe, size=small, quality=60))
+with lesson.once():
+    print(degrade_folder(photos, low, Recipe, size=small, quality=60))
 recipe = Recipe(low, photos, small, 60)
 made = [recipe.destination(photo) for photo in find_images(photos)]
 made = [file for file in made if file.exists()]  # broken photos were left out

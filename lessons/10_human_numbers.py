@@ -41,6 +41,7 @@ from minitorch7.text import (
 options = lesson.options_of(
     "Lesson 10: language models that learn to count, from a plain net to a GRU.",
     "out/10_human_numbers",
+    parallel=False,  # the models' states are of whole batches
 )
 
 # %% [markdown]

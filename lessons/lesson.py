@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import minitorch7 as mt
-from minitorch7 import plot
+from minitorch7 import distributed, files, plot
 from minitorch7.data import (
     DataNotFound,
     ImageList,
@@ -22,6 +23,7 @@ from minitorch7.data import (
     pets,
 )
 from minitorch7.data.folders import find_images
+from minitorch7.learner import Learner
 from minitorch7.vision import WeightsNotFound
 
 
@@ -30,10 +32,11 @@ def in_notebook() -> bool:
     return "ipykernel" in sys.modules or hasattr(sys, "ps1")
 
 
-def options_of(doc: str, out: str) -> argparse.Namespace:
+def options_of(doc: str, out: str, parallel: bool = True) -> argparse.Namespace:
     """The flags that all lessons share, parsed; the defaults in a notebook.
 
-    doc  what --help says of the lesson;  out  the default folder for pictures
+    doc  what --help says of the lesson;  out  the default folder for pictures;
+    parallel  whether several processes can share the work
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -58,6 +61,11 @@ def options_of(doc: str, out: str) -> argparse.Namespace:
         action="store_true",
         help="train anew, also what was trained before",
     )
+    parser.add_argument(
+        "--distributed",
+        action="store_true",
+        help="one of several processes: mpiexec -n 2 python lesson.py --distributed",
+    )
     options = parser.parse_args([] if in_notebook() else None)
     if options.epochs is not None and options.epochs < 1:
         parser.error(f"--epochs must be at least 1, got {options.epochs}")
@@ -70,10 +78,28 @@ def options_of(doc: str, out: str) -> argparse.Namespace:
             parser.error(str(error))
     if options.threads:
         mt.set_num_threads(options.threads)
+    if options.distributed:
+        if not parallel:
+            parser.error(
+                "--distributed: this lesson's models keep a state: one process"
+            )
+        join_others()
     # a taste has a folder of its own: the whole lesson cannot go on from its weights
     options.out = Path(options.out or (f"{out}_quick" if options.quick else out))
     mt.manual_seed(options.seed)
     return options
+
+
+def join_others() -> None:
+    """Train with the other processes that mpiexec started; the first alone prints."""
+    distributed.init()
+    Learner.default_callbacks.append(distributed.DataParallel())
+    if distributed.rank():
+        sys.stdout = open(os.devnull, "w")
+        files.writes = False
+
+
+once = distributed.rank_zero_first  # of several processes, one makes the files
 
 
 def show(figure: Any, options: argparse.Namespace, name: str) -> Any:
@@ -109,6 +135,11 @@ def streets(options: argparse.Namespace) -> SegmentationSource:
 
 def photos(options: argparse.Namespace) -> Path:
     """A folder of photos: --data, the pets if they are found or fetched, or drawn."""
+    with once():
+        return _photos(options)
+
+
+def _photos(options: argparse.Namespace) -> Path:
     home = Path(options.data or ".")
     if options.data is not None:
         if not home.is_dir():

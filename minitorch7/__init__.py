@@ -9,6 +9,7 @@ Unrelated to Cornell's course project of a similar name.
 from . import backend, functional, nn, optim
 from .autograd import (
     Function,
+    OutOfMemoryError,
     Tensor,
     as_tensor,
     detect_anomaly,
@@ -43,7 +44,7 @@ from .functional import (
     where,
 )
 from .gradcheck import gradcheck, gradgradcheck
-from .profile import predict_memory, profile
+from .profile import memory_report, predict_memory, profile
 
 __version__ = "0.1.0"
 

@@ -521,7 +521,10 @@ BOTH_WAYS = {"broadcasting.SumTo", "broadcasting.BroadcastTo", "convolution.Conv
 
 
 def function_classes() -> list[type[Function]]:
-    """Every Function that the package defines."""
+    """Every Function that the package defines, but those that look beyond one process.
+
+    What several processes differentiate, several processes check: `tests/test_distributed.py`.
+    """
     for module in pkgutil.walk_packages(mt.__path__, "minitorch7."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -529,7 +532,12 @@ def function_classes() -> list[type[Function]]:
     while open_ends:
         below = open_ends.pop().__subclasses__()
         open_ends += below
-        found += [c for c in below if c.__module__.startswith("minitorch7.")]
+        found += [
+            c
+            for c in below
+            if c.__module__.startswith("minitorch7.")
+            and not c.__module__.startswith("minitorch7.distributed.")
+        ]
     return sorted(found, key=lambda c: (c.__module__, inspect.getsourcelines(c)[1]))
 
 

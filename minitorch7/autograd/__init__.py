@@ -15,11 +15,12 @@ Two rules make everything else follow:
   ``retain_graph=True`` asks for it to be kept.
 
 Reading order: `tensor`, `function`, `walk`; beside them `state` (the switches, such as `no_grad`)
-and `anomaly` (which layer an error happened in).
+`anomaly` (which layer an error happened in) and `out_of_memory` (what held the memory).
 """
 
 from .anomaly import layer_names, layer_path, note_layer
 from .function import Function
+from .out_of_memory import OutOfMemoryError
 from .state import (
     detect_anomaly,
     enable_grad,

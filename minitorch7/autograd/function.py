@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import backend
 from .anomaly import check_finite
+from .out_of_memory import out_of_memory
 from .state import state
 from .tensor import Tensor
 
@@ -68,7 +69,10 @@ class Function:
         self.needs_input_grad = tuple(needs)
         self._to_save: tuple[Any, ...] = ()
         with np.errstate(all="ignore"):  # as on a GPU, NaN and infinity are values, not warnings
-            raw = self.forward(xp, *arrays)
+            try:
+                raw = self.forward(xp, *arrays)
+            except MemoryError as error:
+                raise out_of_memory(error, self.name, arrays) from error
         several = isinstance(raw, tuple)
         raw = raw if several else (raw,)
         outputs = [Tensor(self._result(xp, r)) for r in raw]

@@ -51,6 +51,8 @@ class Learner(Answers):
     read_every    batches between two looks at the losses; default: 1 on NumPy, 50 on a GPU
     """
 
+    default_callbacks: list[Callback] = []  # every learner's, such as `distributed.DataParallel`
+
     def __init__(
         self,
         data: Any,
@@ -298,7 +300,8 @@ class Learner(Answers):
             standard.append(Progress())
         if saver is not None:
             standard.append(saver)
-        self.running = in_order([self.recorder, *self.callbacks, *(callbacks or []), *standard])
+        own = [*self.default_callbacks, *self.callbacks, *(callbacks or [])]
+        self.running = in_order([self.recorder, *own, *standard])
         for callback in self.running:
             callback.learn = self
         self.recorder.reset()

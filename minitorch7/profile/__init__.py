@@ -9,22 +9,24 @@ prints two tables when the block ends; ``p.plot()`` draws one of them. A running
 slot ``state.profile``, and operations, layers and the walk backward report to what is there.
 Outside such a block the slot is empty, and looking is all that it costs.
 
-`predict_memory` says beforehand what a step will take.
+`predict_memory` says beforehand what a step will take, and `memory_report` what it has taken,
+layer by layer.
 
 Reading order: `measure` (the clock), `costs` (what is added up), `table` (how it is printed);
-`memory` (the prediction).
+`memory` (the prediction), `device_memory` (the report).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .device_memory import MemoryReport, memory_report
 from .memory import MemoryPlan, predict_memory
 
 if TYPE_CHECKING:
     from .measure import Profile
 
-__all__ = ["MemoryPlan", "predict_memory", "profile"]
+__all__ = ["MemoryPlan", "MemoryReport", "memory_report", "predict_memory", "profile"]
 
 
 def profile(show: bool = True, rows: int = 20) -> Profile:

@@ -19,7 +19,7 @@ from minitorch7.autograd.out_of_memory import (
     out_of_memory,
     size_text,
 )
-from minitorch7.profile.device_memory import memory_report
+from minitorch7.profile import memory_report
 
 N, C, SIDE = 8, 16, 12
 MAP = 4 * N * C * SIDE * SIDE  # bytes of one activation

@@ -18,15 +18,15 @@ Reading order: `measure` (the clock), `costs` (what is added up), `table` (how i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .device_memory import MemoryReport, memory_report
 from .memory import MemoryPlan, predict_memory
 
 if TYPE_CHECKING:
+    from .device_memory import MemoryReport
     from .measure import Profile
 
-__all__ = ["MemoryPlan", "MemoryReport", "memory_report", "predict_memory", "profile"]
+__all__ = ["MemoryPlan", "memory_report", "predict_memory", "profile"]
 
 
 def profile(show: bool = True, rows: int = 20) -> Profile:
@@ -51,3 +51,20 @@ def profile(show: bool = True, rows: int = 20) -> Profile:
     from .measure import Profile  # whoever imports the package and measures nothing need not wait
 
     return Profile(show, rows)
+
+
+def memory_report(
+    model: Any = None, optimizer: Any = None, name: str | None = None
+) -> MemoryReport:
+    """What memory holds: ``print(memory_report(model))``, or ``with memory_report(model) as r:``.
+
+    model, optimizer  whose layers, and whose state, are listed
+    name              "numpy" or "cupy"; default: the model's backend, else the active one
+
+    Outside a block there are no activations, and no peak on a GPU. In one, activations are the
+    arrays that operations keep for their backward, each counted once, at the first layer that keeps
+    it; weights, and the batch itself, are not among them. RuntimeError where a profile is running.
+    """
+    from .device_memory import MemoryReport
+
+    return MemoryReport(model, optimizer, name)

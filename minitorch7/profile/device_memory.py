@@ -129,21 +129,6 @@ class MemoryReport:
     __repr__ = __str__
 
 
-def memory_report(
-    model: Any = None, optimizer: Any = None, name: str | None = None
-) -> MemoryReport:
-    """What memory holds: ``print(memory_report(model))``, or ``with memory_report(model) as r:``.
-
-    model, optimizer  whose layers, and whose state, are listed
-    name              "numpy" or "cupy"; default: the model's backend, else the active one
-
-    Outside a block there are no activations, and no peak on a GPU. In one, activations are the
-    arrays that operations keep for their backward, each counted once, at the first layer that keeps
-    it; weights, and the batch itself, are not among them. RuntimeError where a profile is running.
-    """
-    return MemoryReport(model, optimizer, name)
-
-
 # ------------------------------------------------------------------------------------ the figures
 
 

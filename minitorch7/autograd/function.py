@@ -13,6 +13,8 @@ from .out_of_memory import out_of_memory
 from .state import state
 from .tensor import Tensor
 
+HALF, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
+
 
 class Function:
     """One operation, and one node of the graph once it has been called.
@@ -35,6 +37,9 @@ class Function:
     """
 
     needs_input_grad: tuple[bool, ...] = ()
+    # Of float16: computed in float32, and these results rounded; see ``functional/autocast.py``.
+    wide: tuple[int, ...] = ()
+    half_on_gpu = False  # but on CuPy, `forward` takes float16 as it is
 
     @property
     def name(self) -> str:
@@ -68,6 +73,7 @@ class Function:
         xp = self._library(kind)
         self.needs_input_grad = tuple(needs)
         self._to_save: tuple[Any, ...] = ()
+        rounded = self.wide and self._widen(xp, arrays)
         with np.errstate(all="ignore"):  # as on a GPU, NaN and infinity are values, not warnings
             try:
                 raw = self.forward(xp, *arrays)
@@ -75,6 +81,8 @@ class Function:
                 raise out_of_memory(error, self.name, arrays) from error
         several = isinstance(raw, tuple)
         raw = raw if several else (raw,)
+        if rounded:
+            raw = _rounded(raw, rounded)
         outputs = [Tensor(self._result(xp, r)) for r in raw]
         if state.anomaly:
             check_finite(self, "output", outputs)
@@ -84,6 +92,21 @@ class Function:
         if profile is not None:
             profile.stop(self, inputs, outputs, started)
         return tuple(outputs) if several else outputs[0]
+
+    def _widen(self, xp: Any, arrays: list[Any]) -> tuple[int, ...]:
+        """Put float32 in the place of float16 arrays; which results are to be rounded, if any.
+
+        What `forward` then saves of them is known by its place among the inputs (see `_keep`): kept
+        are the float16 tensors, and the float32 arrays are gone when it returns. Results that are
+        saved would not be known again; no wide operation saves any.
+        """
+        dtypes = [a.dtype for a in arrays if hasattr(a, "dtype")]
+        if HALF not in dtypes or (self.half_on_gpu and xp is not np and set(dtypes) == {HALF}):
+            return ()
+        for i, a in enumerate(arrays):
+            if getattr(a, "dtype", None) == HALF:
+                arrays[i] = a.astype(FLOAT32)
+        return self.wide
 
     def _library(self, kind: type | None) -> Any:
         """The array library of the tensors among the inputs, whose arrays are of this type."""
@@ -204,6 +227,12 @@ class Function:
         """Drop everything but the node's identity, so that the memory can be used again."""
         kept = {name: getattr(self, name) for name in ("output_like", "hooks", "layers")}
         self.__dict__ = {**kept, "retained": {}, "inputs": (), "_saved": None}
+
+
+def _rounded(results: tuple[Any, ...], which: tuple[int, ...]) -> tuple[Any, ...]:
+    """The results, those of these numbers in float16; what it cannot hold becomes infinite."""
+    with np.errstate(all="ignore"):
+        return tuple([r.astype(HALF) if i in which else r for i, r in enumerate(results)])
 
 
 def _share_changes(out: Tensor, inputs: Sequence[Any]) -> None:

@@ -13,6 +13,7 @@ class _State(threading.local):
     recording = True  # are operations recorded for a later backward()?
     anomaly = False  # is every result checked for NaN and infinity?
     profile: Any = None  # what measures every operation and layer, while minitorch7.profile runs
+    autocast: Any = None  # what casts the arguments of functions, inside mt.autocast
 
     def __init__(self) -> None:
         self.layers: list[Any] = []  # the nn.Modules whose forward is running, outermost first

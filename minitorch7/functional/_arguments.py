@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..autograd import Function, Tensor
+from ..autograd import Function, Tensor, state
 
 _KIND = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -40,9 +40,12 @@ def cast(t: Tensor, dtype: Any) -> Tensor:
 
 
 def check_tensor(function: str, name: str, value: Any) -> Tensor:
-    """`value`, or a TypeError that says how to make a tensor of it."""
+    """`value`, or a TypeError that says how to make a tensor of it.
+
+    Inside mt.autocast: `value` in the dtype in which `function` takes its arguments.
+    """
     if isinstance(value, Tensor):
-        return value
+        return value if state.autocast is None else state.autocast.cast(function, value)
     hint = "wrap it with minitorch7.tensor(...)"
     raise TypeError(f"{function}: {name} must be a Tensor, got {type(value).__name__}; {hint}")
 
@@ -66,7 +69,8 @@ def check_same_dtype(function: str, first: Tensor, **others: Tensor | None) -> N
         check_tensor(function, name, t)
         if t.data.dtype is dtype and type(t.data) is kind:
             continue
-        if t.dtype != dtype:
+        mixed = state.autocast is not None and state.autocast.may_meet(dtype, t.dtype)
+        if t.dtype != dtype and not mixed:
             raise TypeError(
                 f"{function}: input is {first.dtype} but {name} is {t.dtype}; "
                 "convert one of them with .to(dtype)"

@@ -176,6 +176,10 @@ def neg(input: Tensor) -> Tensor:
 
 def pow(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """input to the power exponent, broadcast."""
+    if isinstance(input, Tensor):
+        input = check_tensor("pow", "input", input)
+    if isinstance(exponent, Tensor):
+        exponent = check_tensor("pow", "exponent", exponent)
     a, b = pair_of_operands("pow", input, exponent)
     t = a if isinstance(a, Tensor) else b
     if t.dtype.kind == "b":  # NumPy would answer in int8

@@ -90,6 +90,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x·Wᵀ + b: x (…, in), W (out, in), b (out,) → (…, out)."""
     x, w = check_tensor("linear", "input", input), check_tensor("linear", "weight", weight)
+    bias = None if bias is None else check_tensor("linear", "bias", bias)
     check_same_dtype("linear", x, weight=w, bias=bias)
     if w.ndim != 2 or x.ndim == 0 or x.shape[-1] != w.shape[1]:
         got = x.shape[-1] if x.ndim else "no"

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..autograd import Function, Tensor, enable_grad, grad, state
+from ..autograd.function import FLOAT32, HALF
 from ..kernels import recurrent as kernel
 from ._arguments import check_float, check_same_dtype
 from .activations import relu, sigmoid, tanh
@@ -40,6 +41,7 @@ def rnn_cell(
     than 'tanh' and 'relu'.
     """
     _check_cell("rnn_cell", 1, input, w_ih, w_hh, b_ih, b_hh, hx=hx)
+    input, hx, w_ih, w_hh, b_ih, b_hh = _taken("rnn_cell", input, hx, w_ih, w_hh, b_ih, b_hh)
     squash = relu if _is_relu("rnn_cell", nonlinearity) else tanh
     return squash(linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))
 
@@ -62,6 +64,7 @@ def gru_cell(
     input (N, in), hx (N, H) → (N, H). ValueError for shapes that do not fit.
     """
     _check_cell("gru_cell", 3, input, w_ih, w_hh, b_ih, b_hh, hx=hx)
+    input, hx, w_ih, w_hh, b_ih, b_hh = _taken("gru_cell", input, hx, w_ih, w_hh, b_ih, b_hh)
     x_r, x_z, x_n = chunk(linear(input, w_ih, b_ih), 3, -1)
     h_r, h_z, h_n = chunk(linear(hx, w_hh, b_hh), 3, -1)
     r = sigmoid(x_r + h_r)
@@ -88,6 +91,7 @@ def lstm_cell(
     """
     h, c = two_states("lstm_cell", hx)
     _check_cell("lstm_cell", 4, input, w_ih, w_hh, b_ih, b_hh, h=h, c=c)
+    input, h, c, w_ih, w_hh, b_ih, b_hh = _taken("lstm_cell", input, h, c, w_ih, w_hh, b_ih, b_hh)
     i, f, g, o = chunk(linear(input, w_ih, b_ih) + linear(h, w_hh, b_hh), 4, -1)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
     return sigmoid(o) * tanh(c), c
@@ -170,10 +174,15 @@ class Sweep(Function):
     def name(self) -> str:
         return self.cell.name
 
+    def __call__(self, *inputs: Tensor | None) -> Any:
+        return super().__call__(*_taken("sweep", *inputs))
+
     def forward(self, xp, *inputs):
-        results, self.kept = self.cell.forward(xp, *inputs)
         self.save(*inputs)
-        return results
+        results, kept = self.cell.forward(xp, *_wide(inputs))
+        dtype = inputs[0].dtype
+        self.kept = tuple([k.astype(dtype, copy=False) for k in kept])
+        return tuple([r.astype(dtype, copy=False) for r in results])
 
     def backward(self, *grads):
         wanted = self.needs_input_grad
@@ -198,8 +207,10 @@ class SweepGrad(Function):
     def forward(self, xp, *arrays):
         self.save(*arrays)
         count = len(arrays) - len(self.wanted)  # of the results of the sweep
-        found = self.cell.grads(xp, self.wanted, self.kept, arrays[:count], arrays[count:])
-        return tuple(g for g, needed in zip(found, self.wanted, strict=True) if needed)
+        dtype, kept, arrays = arrays[count].dtype, _wide(self.kept), _wide(arrays)
+        found = self.cell.grads(xp, self.wanted, kept, arrays[:count], arrays[count:])
+        wanted = [g for g, needed in zip(found, self.wanted, strict=True) if needed]
+        return tuple([g.astype(dtype, copy=False) for g in wanted])
 
     def backward(self, *cotangents):
         tensors = [_apart(t) for t in self.saved]
@@ -214,6 +225,21 @@ class SweepGrad(Function):
             grad(first, asked, cotangents, create_graph=state.recording, allow_unused=True)
         )
         return [next(found) if needed else None for needed in needs]
+
+
+def _wide(arrays: Any) -> Any:
+    """float16 arrays in float32: a sweep computes in float32, and stores float16.
+
+    What a step adds to the state would otherwise be rounded T times over.
+    """
+    return [a if a is None or a.dtype != HALF else a.astype(FLOAT32) for a in arrays]
+
+
+def _taken(function: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+    """The tensors as `function` is to take them: inside mt.autocast, in float16."""
+    if state.autocast is None:
+        return tensors
+    return tuple([None if t is None else state.autocast.cast(function, t) for t in tensors])
 
 
 def _apart(t: Tensor | None) -> Tensor | None:

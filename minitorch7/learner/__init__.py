@@ -13,6 +13,7 @@
     progress     the table and the bar
     summary      the table of layers
     state, checkpoints, resume, files    training that survives
+    mixed_precision                      float16 products, float32 weights
     numerics, interrupt                  a NaN in the loss; Ctrl-C
     interpret, results                   mistakes and pictures of them
 
@@ -26,6 +27,7 @@ from .interpret import Interpretation, interpret
 from .learner import Learner, default_opt
 from .loss_metrics import LossMetrics
 from .metrics import accuracy, accuracy_thresh, error_rate
+from .mixed_precision import MixedPrecision, to_fp16, to_fp32
 from .numerics import NonFiniteLoss
 from .perplexity import perplexity
 from .quality import PSNR, SSIM, psnr, sharpness, ssim
@@ -51,6 +53,7 @@ __all__ = [
     "Learner",
     "LossMetrics",
     "MeanIoU",
+    "MixedPrecision",
     "NonFiniteLoss",
     "PSNR",
     "Recorder",
@@ -74,4 +77,6 @@ __all__ = [
     "sharpness",
     "ssim",
     "summarize",
+    "to_fp16",
+    "to_fp32",
 ]

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 
 from .. import backend, nn
 from ..autograd import Tensor
+from ..autograd import state as autograd_state
 from ..creation import zeros
 from ..functional._arguments import check_integer, check_tensor
 
@@ -70,6 +71,8 @@ class KeepsState(nn.Module):
                 f"{name}.keep: the state is {self.h.shape}, but forward gave {h.shape}; "
                 "model.reset(bs=...) changes the number of texts, nothing changes the rest"
             )
+        if autograd_state.autocast is not None:
+            h = h.to(self.h.dtype)  # mixed precision: the model is float32 and its answer float16
         if (h.dtype, h.backend) != (self.h.dtype, self.h.backend):
             raise TypeError(
                 f"{name}.keep: the state is {self.h.dtype} on {self.h.backend!r}, but forward gave "

@@ -28,6 +28,7 @@ from .backend import (
     use,
     using,
 )
+from .capture import capture
 from .creation import arange, eye, full, ones, ones_like, rand, randn, zeros, zeros_like
 from .functional import (
     cat,
@@ -43,6 +44,7 @@ from .functional import (
     stack,
     where,
 )
+from .functional.autocast import autocast, is_autocast_enabled
 from .gradcheck import gradcheck, gradgradcheck
 from .profile import memory_report, predict_memory, profile
 

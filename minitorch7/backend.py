@@ -218,17 +218,26 @@ def to(array: Any, name: str) -> Any:
 # ------------------------------------------------------------------------- the host's random stream
 
 _generator: np.random.Generator | None = None
+_noise: dict[str, int] = {}  # "seed", of 64 bits, and "draw", how many there have been under it
 
 
 def manual_seed(seed: int) -> None:
-    """Restart the random stream that initial weights, dropout and noise are drawn from.
+    """Restart the random streams that initial weights, dropout and noise are drawn from.
 
-    The stream lives on the host whatever the backend, so one seed gives one set of numbers.
+    Weights and noise come from a stream on the host whatever the backend, dropout from a counter
+    (`next_draw`), so one seed gives one set of numbers.
     """
     global _generator
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"manual_seed: seed must be an integer of at least 0, got {seed!r}")
     _generator = np.random.Generator(np.random.PCG64(int(seed)))
+    _noise.update(_first_draw(int(seed)))
+
+
+def _first_draw(seed: int | None) -> dict[str, int]:
+    """From a seed of any length, or None for the system's entropy."""
+    (word,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    return {"seed": int(word), "draw": 0}
 
 
 def generator() -> np.random.Generator:
@@ -239,14 +248,36 @@ def generator() -> np.random.Generator:
     return _generator
 
 
+def next_draw() -> tuple[int, int]:
+    """(seed, draw) for a counter-based generator (``kernels/philox.py``), which fix its numbers.
+
+    `manual_seed` sets the seed; draw is 0, 1, 2, … from call to call.
+    """
+    noise = _noise_state()
+    draw = noise["draw"]
+    noise["draw"] = (draw + 1) % 2**64
+    return noise["seed"], draw
+
+
+def _noise_state() -> dict[str, int]:
+    if not _noise:
+        _noise.update(_first_draw(None))
+    return _noise
+
+
 def get_rng_state() -> dict[str, Any]:
-    """The random stream's state, as a dictionary that JSON can hold."""
-    return generator().bit_generator.state
+    """The random streams' state, as a dictionary that JSON can hold."""
+    return {**generator().bit_generator.state, "noise": dict(_noise_state())}
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Continue the random stream from a state that `get_rng_state` gave."""
+    """Continue the random streams from a state that `get_rng_state` gave.
+
+    A state without "noise", as older versions and NumPy's own generators give it, leaves
+    `next_draw` as it is.
+    """
     generator().bit_generator.state = state
+    _noise.update(state.get("noise", {}))
 
 
 def uniform(xp: Any, shape: tuple[int, ...], dtype: Any = DEFAULT_FLOAT) -> Any:

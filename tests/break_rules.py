@@ -52,6 +52,7 @@ from reference import convolution as ref_convolution
 from reference import elementwise as ref_elementwise
 from reference import normalisation as ref_normalisation
 from reference import pooling as ref_pooling
+from reference import resampling as ref_resampling
 from reference import shape as ref_shape
 from reference.checking import WAYS, convolving
 from test_columns import columns_of, expected_columns, picture
@@ -98,6 +99,7 @@ class Change(NamedTuple):
     scales: bool = False
 
 
+TAKES_OVER = {"cuda.takes", "without_columns", "_fused"}  # conditions that hold on a GPU alone
 OTHER_OPERATOR = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 NEGATED = {
     ast.Eq: ast.NotEq,
@@ -168,7 +170,8 @@ def _places(
 ) -> Iterator[tuple[ast.AST, str, int | None, ast.stmt]]:
     """(parent, field, index, statement) of every node below that may be changed.
 
-    Not docstrings, type hints, defaults or checks of arguments, which compute no gradient.
+    Not docstrings, type hints, defaults or checks of arguments, which compute no gradient; nor
+    where a GPU's kernel takes over, which the checks do not reach: tests/test_cuda_wired.py.
     """
     if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
         return  # −1 is one number
@@ -186,10 +189,17 @@ def _places(
                 continue
             if isinstance(child, ast.If) and isinstance(child.body[0], ast.Raise):
                 continue
+            if isinstance(child, ast.If) and _takes_over(child.test):
+                continue
             around = child if isinstance(child, ast.stmt) else statement
             if hasattr(child, "lineno"):
                 yield node, field, index, around
             yield from _places(child, around)
+
+
+def _takes_over(test: ast.expr) -> bool:
+    """Whether a condition asks for nothing but a kernel for the GPU."""
+    return isinstance(test, ast.Call) and ast.unparse(test.func) in TAKES_OVER
 
 
 def _changes(node: ast.AST, parent: ast.AST) -> Iterator[Change]:
@@ -440,7 +450,10 @@ LOOKS = "looks at an index and computes nothing: tests/test_bad_input.py"
 PRODUCTS = "only chooses how a product is cut: tests/test_kernel_products.py"
 COLUMNS = "only chooses how rows are cut: tests/test_columns.py"
 THREADS = "only chooses how rows are cut: tests/test_threads.py"
+ON_A_GPU = "is for a GPU alone: tests/test_cuda_wired.py"
 NO_GRADIENT = {  # kernels, or whole files of them, that are not broken, and why
+    "columns.col2im": ON_A_GPU,
+    "columns.im2col": ON_A_GPU,
     "columns.Layout.blocks": "is what the layouts replace",
     "columns.Layout.most_parts": COLUMNS,
     "columns.SharedRows.most_parts": COLUMNS,
@@ -448,15 +461,19 @@ NO_GRADIENT = {  # kernels, or whole files of them, that are not broken, and why
     "convolution._gradient_parts": THREADS,
     "convolution._parts": THREADS,
     "convolution._turning_costs_more": "only chooses between two ways, both of which are checked",
+    "convolution.without_columns": ON_A_GPU,
+    "convolution._places": ON_A_GPU,
     "convolution.workspace_bytes": "predicts memory: tests/test_memory.py",
     "indexing._axes_used": LOOKS,
     "indexing._check_item": LOOKS,
     "indexing._is_integer": LOOKS,
     "indexing.check_index": LOOKS,
     "indexing.integers_first": "computes no number: tests/test_reference_lookup.py",
+    "philox": "holds no gradient: tests/test_cuda_kernels.py",
     "products._piece": PRODUCTS,
     "products._row_parts": PRODUCTS,
     "products.parts_of": PRODUCTS,
+    "recurrent._fused": ON_A_GPU,
     "resampling.memory_order": "only chooses an order: tests/test_reference_resampling.py",
     "special": "has a value for every float: tests/test_reference_elementwise.py",
     "textbook": "is called by tests only: tests/test_textbook.py",
@@ -737,6 +754,25 @@ def norms_agree(function: str, affine: bool) -> None:
 
 
 NORMS = [("batch_norm", True), ("batch_norm", False), ("instance_norm", True)]
+
+
+def resampling_agrees(size: tuple[int, int], mode: str, align_corners: bool | None) -> None:
+    """Interpolation against the loops of the formula, smaller and larger."""
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5))
+    options = {"mode": mode, "align_corners": align_corners}
+    agrees(
+        F.interpolate(mt.tensor(x), size, **options), ref_resampling.interpolate(x, size, **options)
+    )
+
+
+RESAMPLING = [
+    ((7, 5), "nearest", None),
+    ((4, 8), "nearest", None),
+    ((3, 9), "nearest", None),
+    ((7, 3), "bilinear", False),
+    ((3, 9), "bilinear", True),
+    ((1, 5), "bilinear", True),
+]
 
 
 # The kernels alone, where their callers hide something, in the active library's arrays.
@@ -1177,6 +1213,7 @@ TABLES: dict[Callable[..., None], list[tuple[Any, ...]]] = {
     pools_agree: POOLS,
     norms_agree: NORMS,
     products_agree: PRODUCTS,
+    resampling_agrees: RESAMPLING,
     layouts_agree: LAYOUTS,
 }
 SINGLE_CHECKS = [
@@ -1368,6 +1405,7 @@ EMPTY = "what is added or written here is empty"
 OVERWRITTEN = "fresh memory: its contents are overwritten before they are read"
 DISCARDED = "a branch that where() throws away; any finite number does"
 NUMBER = "a Python number takes the array's dtype"
+LAST_TWO = "the last two axes change places, or stay, either way"
 FIRST_TWO = "only the first two lengths are read"
 VECDOT = "every NumPy from 2.0 on has vecdot"
 ALIKE = "all of them have one shape"
@@ -1389,6 +1427,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "activations.ReLU.backward": {
         "return Masked()(grad, y)": "Masked has no gradient for its mask; detach() spares the walk the visit",  # noqa: E501
     },
+    "activations.Dropout.backward": dict.fromkeys(
+        [
+            "return Dropout(self.channels, self.p, self.seed, self.draw, self.mask)(grad)",
+            "return Dropout(self.p, self.seed, self.channels, self.draw, self.mask)(grad)",
+            "return Dropout(self.p, self.channels, self.draw, self.seed, self.mask)(grad)",
+        ],
+        "all is in the mask, but for a GPU: tests/test_cuda_wired.py",
+    ),
     "activations.LeakyReLU.forward": {
         "steepness = xp.where(x > 0, 1, xp.asarray(self.slope, x.dtype))": NUMBER,
         "steepness = xp.where(x > 0, xp.asarray(1, x.dtype), self.slope)": NUMBER,
@@ -1443,7 +1489,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "kernels.columns.Taps._lay": {
         "if True:  # if self.xp is not np:": SLOWER,
-        "im2col(np, self.x[part], self.window, rows, self.ow, col[part])": "im2col gives the memory a shape of its own",  # noqa: E501
+        "windows.im2col(np, self.x[part], self.window, rows, self.ow, col[part])": "im2col gives the memory a shape of its own",  # noqa: E501
     },
     "kernels.columns.SharedRows.blocks": {
         "laid = memory.reshape(kw, room, self.x.shape[0], apart)[..., :n]": SHAPED_NEXT,
@@ -1463,9 +1509,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "kernels.columns.across": {
         "found.append((places, read, [e for e in edges if e.start <= e.stop]))": EMPTY,
-    },
-    "kernels.convolution.conv2d": {
-        "oh, ow = window.output_size(x.shape[1:4]) if places is None else places": FIRST_TWO,
     },
     "kernels.convolution.conv2d_input_grad": {
         "turned = _turned_window(window) if _turning_costs_more(xp, g) else None": SLOWER,
@@ -1532,18 +1575,31 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "return stack.reshape(*stack.shape[:2], piece, -1).swapaxes(1, 2)": "pieces of another length",  # noqa: E501
     },
     "kernels.recurrent.rnn": {
-        "return ((states[1:], h), (states,))": SHARED,
+        "return ((states[1:], states[-1]), (states,))": SHARED,
     },
     "kernels.recurrent.gru": {
-        "return ((states[1:], h), (states, gates, q))": SHARED,
+        "return ((states[1:], states[-1]), (states, gates, q))": SHARED,
     },
     "kernels.recurrent.lstm": {
+        "return ((states[1:], states[-1], cells[-1].copy()), (states, cells, gates))": SHARED,
+        "return ((states[1:], states[-1].copy(), cells[-1]), (states, cells, gates))": SHARED,
+    },
+    "kernels.recurrent._lstm_steps": {
         "c += xp.multiply(i, g, out=step[1])": "any part of the room for one step will do",
-        "return ((states[1:], h, c.copy()), (states, cells, gates))": SHARED,
-        "return ((states[1:], h.copy(), c), (states, cells, gates))": SHARED,
     },
     "kernels.recurrent.Gates.start": {
         "w_in, w = ((_by_gate(w, self.count) * slope).transpose(0, 2, 1) for w in (w_ih, w_hh))": LAYOUT,  # noqa: E501
+    },
+    "kernels.resampling.nearest": {
+        "if True:  # if not _copies_all(along):": SLOWER,
+        "x = take_along(xp, x, along.low, axis)": "take_along makes an array of it",
+    },
+    "kernels.resampling.nearest_grad": {
+        "if True:  # if not _copies_all(along):": SLOWER,
+    },
+    "kernels.resampling._mix": {
+        "last = xp.moveaxis(x, -1, axis)": LAST_TWO,
+        "return xp.moveaxis(product, axis, -1)": LAST_TWO,
     },
     "kernels.resampling.take_along": {
         "y = xp.take(x.transpose(order), source, axis=order.index(axis))": ON_THE_HOST,

@@ -13,9 +13,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests find `standin` and `reference`
 
+import cuda_on_cpu
 import standin
 
 import minitorch7 as mt
+from minitorch7.kernels.cuda import load
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run on the stand-in also the tests that do not ask for a backend, such as training",
     )
 
+    parser.addoption(
+        "--kernels",
+        action="store_true",
+        help="on the stand-in, run the CUDA kernels too, compiled for the processor: slow",
+    )
+
 
 @pytest.fixture(autouse=True)
 def _standin_everywhere(request: pytest.FixtureRequest) -> Iterator[None]:
@@ -46,8 +54,33 @@ def _standin_everywhere(request: pytest.FixtureRequest) -> Iterator[None]:
     if not request.config.getoption("--standin") or "backend" in request.fixturenames:
         yield
         return
-    with standin.installed(), mt.using("cupy"):
+    with standin.installed(_with_kernels(request)), mt.using("cupy"):
         yield
+
+
+def _with_kernels(request: pytest.FixtureRequest) -> standin.WithKernels | None:
+    asked = request.config.getoption("--kernels")
+    return request.getfixturevalue("library_with_kernels") if asked else None
+
+
+@pytest.fixture(scope="session")
+def compiled_kernels(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, dict[str, cuda_on_cpu.RawKernel]]:
+    """Every CUDA kernel compiled for the processor, by file and name expression."""
+    if cuda_on_cpu.compiler() is None:
+        pytest.skip("no C++ compiler: g++ or clang++ would compile the kernels for the processor")
+    names = load.declared()
+    sources = {file: load.source(file) for file in names}
+    return cuda_on_cpu.compile_all(sources, names, tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture(scope="session")
+def library_with_kernels(
+    compiled_kernels: dict[str, dict[str, cuda_on_cpu.RawKernel]],
+) -> cuda_on_cpu.Library:
+    """The stand-in with these kernels: for ``standin.installed(library_with_kernels)``."""
+    return cuda_on_cpu.library(compiled_kernels)
 
 
 @pytest.fixture(scope="session", params=["numpy", "cupy"])
@@ -56,7 +89,7 @@ def _library(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "numpy" or request.config.getoption("--gpu"):
         yield request.param
         return
-    with standin.installed():
+    with standin.installed(_with_kernels(request)):
         yield request.param
 
 

@@ -885,8 +885,31 @@ def test_installing():
         assert backend.library("cupy") is cp
         assert backend.name_of(on_device(2)) == "cupy"
         np.testing.assert_array_equal(backend.to_numpy(on_device(2)), [0, 1])
-    with pytest.raises(TypeError):
-        backend.name_of(on_device(2))
+
+
+def test_installing_again_ends_with_what_was_there():
+    from minitorch7 import backend
+    from minitorch7.kernels import cuda
+
+    before, counted = backend._libraries.get("cupy"), standin.CountedKernels()
+    with standin.installed():
+        assert not cuda.load.usable(cp)
+        with standin.installed(counted):
+            assert backend.library("cupy") is counted and cuda.load.usable(counted)
+        assert backend.library("cupy") is cp and not cuda.load.usable(cp)
+    assert backend._libraries.get("cupy") is before
+    if before is None:
+        with pytest.raises(TypeError):
+            backend.name_of(on_device(2))
+
+
+def test_counted_kernels_only_count():
+    x = on_device(3)
+    module = standin.CountedKernels().RawModule(code="", options=())
+    with standin.count() as c, standin.no_sync():
+        module.get_function("double_it")((1,), (32,), (x,))
+    assert (c.launches, c.syncs) == (1, 0)
+    equal(x, [0, 1, 2])
 
 
 def test_nothing_poses_as_cupy_in_the_import_system():

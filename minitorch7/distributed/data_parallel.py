@@ -245,4 +245,5 @@ def _move_stream(rank: int) -> None:
     moved = np.random.PCG64()
     moved.state = state
     moved.advance(rank * APART % 2**128)
-    backend.set_rng_state(moved.state)
+    noise = {**state["noise"], "draw": (state["noise"]["draw"] + rank * APART) % 2**64}
+    backend.set_rng_state({**moved.state, "noise": noise})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from .. import backend
 from ..autograd import Function, Tensor
+from ..kernels import cuda, philox
 from ..kernels import elementwise as kernel
 from ..kernels.special import erf as erf_kernel
 from ._arguments import as_float, check_tensor, is_number
@@ -207,7 +209,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
     (Srivastava et al. 2014.) The expected value stays what it was, so evaluation needs no change.
     """
-    return _drop("dropout", input, p, training, None)
+    return _drop("dropout", input, p, training, False)
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
@@ -215,20 +217,42 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     t = check_tensor("dropout2d", "input", input)
     if t.ndim not in (3, 4):
         raise ValueError(f"dropout2d: input must be (N, C, H, W) or (C, H, W), got {t.shape}")
-    kept = 2 if t.ndim == 4 else 1
-    return _drop("dropout2d", input, p, training, t.shape[:kept] + (1, 1))
+    if t.ndim == 3:
+        return _drop("dropout2d", t.unsqueeze(0), p, training, True).squeeze(0)
+    return _drop("dropout2d", t, p, training, True)
 
 
-def _drop(
-    function: str, input: Tensor, p: float, training: bool, shape: tuple[int, ...] | None
-) -> Tensor:
+def _drop(function: str, input: Tensor, p: float, training: bool, channels: bool) -> Tensor:
     t = as_float(function, input)
     if not 0 <= p <= 1:
         raise ValueError(f"{function}: p must be a probability between 0 and 1, got {p}")
     if not training or p == 0:
         return t
-    if p == 1:
-        return t * 0.0
-    xp = backend.library(t.backend)
-    keep = backend.uniform(xp, shape or t.shape) >= p
-    return t * Tensor(keep.astype(t.dtype) * (1 / (1 - p)))
+    return t * 0.0 if p == 1 else Dropout(p, channels, *backend.next_draw())(t)
+
+
+class Dropout(Function):
+    """y = x·m/(1 − p), m = 1 where a uniform number is at least p, else 0;  dx = dy·m/(1 − p)
+
+    The numbers are fixed by (seed, draw), on either backend the same. A GPU makes them again in the
+    gradient; NumPy, where that takes longer than reading, keeps the mask.
+
+    channels  one number for each channel of x (N, C, …), not for each element
+    """
+
+    def __init__(self, p: float, channels: bool, seed: int, draw: int, mask: Any = None) -> None:
+        self.p, self.channels, self.seed, self.draw, self.mask = p, channels, seed, draw, mask
+
+    def forward(self, xp, x):
+        if cuda.takes(xp, x):
+            base = getattr(xp, "draws_base", None)  # in a captured step: see ``capture/library.py``
+            return cuda.noise.dropout(xp, x, self.p, self.seed, self.draw, self.channels, base)
+        if self.mask is None:
+            shape = x.shape[:2] + (1,) * (x.ndim - 2) if self.channels else x.shape
+            keep = philox.uniform(shape, self.seed, self.draw) >= self.p
+            self.mask = xp.asarray(keep).astype(x.dtype)
+            self.mask *= 1 / (1 - self.p)
+        return x * self.mask
+
+    def backward(self, grad):
+        return Dropout(self.p, self.channels, self.seed, self.draw, self.mask)(grad)

@@ -19,10 +19,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Function, Tensor
+from ..kernels import columns, windows
 from ..kernels import convolution as kernel
-from ..kernels import windows
 from ..kernels.windows import Window
-from ._arguments import check_float, check_integer, check_same_dtype, pair
+from ._arguments import check_float, check_integer, check_same_dtype, check_tensor, pair
 from .reductions import sum
 from .shape import pad
 
@@ -144,7 +144,7 @@ def conv2d(
 
     Raises ValueError where channels, groups, bias or sizes do not fit, TypeError for dtypes.
     """
-    x, w = _checked("conv2d", input, weight, bias, groups, axes=2)
+    x, w, bias = _checked("conv2d", input, weight, bias, groups, axes=2)
     return _conv2d("conv2d", x, w, bias, stride, padding, dilation, groups)
 
 
@@ -197,7 +197,7 @@ def conv_transpose2d(
     `output_padding` chooses among the sizes that a strided convolution maps to H; it must be
     smaller than the stride or the dilation. (Dumoulin & Visin 2016, §4)
     """
-    x, w = _checked("conv_transpose2d", input, weight, bias, groups, axes=2)
+    x, w, bias = _checked("conv_transpose2d", input, weight, bias, groups, axes=2)
     padding = pair("conv_transpose2d", "padding", padding)
     window = _window("conv_transpose2d", w.shape[2:], stride, padding, dilation)
     extra = pair("conv_transpose2d", "output_padding", output_padding)
@@ -239,7 +239,7 @@ def conv1d(
 
     input (N, C, L) or (C, L), weight (O, C/groups, k) → (N, O, length)
     """
-    x, w = _checked("conv1d", input, weight, bias, groups, axes=1)
+    x, w, bias = _checked("conv1d", input, weight, bias, groups, axes=1)
     stride = (1, _one("conv1d", "stride", stride, 1))
     dilation = (1, _one("conv1d", "dilation", dilation, 1))
     if not isinstance(padding, str):
@@ -259,8 +259,9 @@ def _one(function: str, name: str, value: Any, least: int) -> int:
 
 def _checked(
     function: str, input: Any, weight: Any, bias: Any, groups: int, axes: int
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor | None]:
     x, w = check_float(function, "input", input), check_float(function, "weight", weight)
+    bias = None if bias is None else check_tensor(function, "bias", bias)
     check_same_dtype(function, x, weight=w, bias=bias)
     places = "H, W" if axes == 2 else "L"
     if x.ndim not in (axes + 1, axes + 2):
@@ -271,7 +272,7 @@ def _checked(
         raise ValueError(f"{function}: weight must have {axes + 2} axes, got shape {w.shape}")
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
         raise ValueError(f"{function}: groups must be an integer of at least 1, got {groups!r}")
-    return x, w
+    return x, w, bias
 
 
 def _check_bias(function: str, bias: Tensor | None, channels: int) -> None:
@@ -323,7 +324,7 @@ class Unfold(Function):
 
     def forward(self, xp, x):
         self.size = x.shape[2:]
-        col = windows.im2col(xp, windows.batch_last(xp, x), self.window)
+        col = columns.im2col(xp, windows.batch_last(xp, x), self.window)
         rows = x.shape[1] * self.window.kernel[0] * self.window.kernel[1]
         return windows.batch_first(col.reshape(rows, col.shape[3] * col.shape[4], x.shape[0]))
 
@@ -343,7 +344,7 @@ class Fold(Function):
         channels = x.shape[1] // (self.window.kernel[0] * self.window.kernel[1])
         col = last.reshape(channels, *self.window.kernel, oh, ow, x.shape[0])
         onto = xp.zeros((channels, *self.size, x.shape[0]), dtype=x.dtype)
-        windows.col2im(xp, col, self.window, range(oh), onto)
+        columns.col2im(xp, col, self.window, range(oh), onto)
         return windows.batch_first(onto)
 
     def backward(self, grad):

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Function, Tensor
-from ..kernels import indexing
+from ..kernels import cuda, indexing
 from ._arguments import axis_of, check_integer, check_same_backend, check_tensor
 
 
@@ -94,6 +94,8 @@ class EmbeddingGrad(Function):
         self.ids, self.padding_idx, self.shape = ids, padding_idx, shape
 
     def forward(self, xp, g):
+        if cuda.takes(xp, g):
+            return cuda.embedding.embedding_grad(xp, g, self.ids, self.shape, self.padding_idx)
         table = indexing.add_at(xp, self.shape, (self.ids,), g)
         if self.padding_idx is not None:
             table[self.padding_idx] = 0

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import backend
 from ..autograd import Function, Tensor
+from ..kernels import cuda
 from ._arguments import (
     broadcast_shape,
     check_float,
@@ -74,24 +77,30 @@ class CrossEntropy(Function):
         self.target, self.shares, self.extra = target, shares, extra
 
     def forward(self, xp, x):
-        hot = one_hot_places(xp, self.target, x.shape[1])
-        z = x - xp.max(x, axis=1, keepdims=True)
-        p = xp.exp(z)
-        total = xp.sum(p, axis=1, keepdims=True)
-        p /= total  # softmax(x)
-        picked = xp.sum(xp.where(hot, z, xp.zeros_like(z)), axis=1)
-        valid = (self.target >= 0) & (self.target < x.shape[1])
-        losses = xp.where(valid, xp.log(total[:, 0]) - picked, xp.asarray(float("nan"), x.dtype))
-        p -= hot
-        p *= xp.expand_dims(self.shares, 1)
-        self.slope = p
         self.save(x)
-        loss = xp.sum(losses * self.shares)
+        way = cuda.cross_entropy.cross_entropy if cuda.takes(xp, x) else losses_and_slope
+        losses, self.slope = way(xp, x, self.target, self.shares)
+        loss = xp.sum(losses).astype(x.dtype, copy=False)
         return loss if self.extra is None else loss + self.extra
 
     def backward(self, grad):
         (x,) = self.saved
         return CrossEntropyGrad(self.target, self.shares, self.slope)(grad, x)
+
+
+def losses_and_slope(xp: Any, x: Any, target: Any, shares: Any) -> tuple[Any, Any]:
+    """x (N, C, …), t and s (N, …) → (s·losses (N, …), their slope s·(softmax(x) − onehot(t)))."""
+    hot = one_hot_places(xp, target, x.shape[1])
+    z = x - xp.max(x, axis=1, keepdims=True)
+    p = xp.exp(z)
+    total = xp.sum(p, axis=1, keepdims=True)
+    p /= total  # softmax(x)
+    picked = xp.sum(xp.where(hot, z, xp.zeros_like(z)), axis=1)
+    valid = (target >= 0) & (target < x.shape[1])
+    losses = xp.where(valid, xp.log(total[:, 0]) - picked, xp.asarray(float("nan"), x.dtype))
+    p -= hot
+    p *= xp.expand_dims(shares, 1)
+    return losses * shares, p
 
 
 class CrossEntropyGrad(Function):
@@ -232,10 +241,12 @@ def _class_loss(
         # A place that counts for nothing has share 0 even where all do, and so a gradient of 0;
         # the mean of nothing is then NaN by the term added at the end.
         divisor = xp.where(total == 0, xp.ones_like(total), total)
-        shares, counts = shares / divisor, counts / divisor
+        shares = shares / divisor
+        counts = counts / divisor if smoothing else counts
     nothing = None
     if reduction == "mean":
-        nothing = xp.where(total == 0, xp.full_like(total, float("nan")), xp.zeros_like(total))
+        with np.errstate(invalid="ignore"):
+            nothing = (total - total) / total  # 0, or NaN where total is 0
     if scores and reduction != "none" and not smoothing:
         return CrossEntropy(safe, shares, nothing)(x)
     log_p = log_softmax(x, 1) if scores else x

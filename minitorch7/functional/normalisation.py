@@ -18,6 +18,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd import Function, Tensor
+from ..kernels import cuda
 from ..kernels import normalisation as kernel
 from ._arguments import check_float, check_integer, check_same_dtype
 from .arithmetic import sqrt
@@ -176,9 +177,7 @@ def batch_norm(
         Tensor(xp.zeros(channels, dtype=x.dtype)) if bias is None else bias,
     )
     if count:
-        mu, variance = function.batch
-        _move(running_mean, mu, momentum)
-        _move(running_var, variance * (count / (count - 1)), momentum)
+        _move_both(xp, (running_mean, running_var), function.batch, momentum, count)
     return y
 
 
@@ -195,6 +194,19 @@ def _check_channels(
                 f"{function}: {name} must have shape ({channels},) for an input with {channels} "
                 f"channels {x.shape}, got {t.shape}"
             )
+
+
+def _move_both(
+    xp: Any, running: tuple[Any, Any], batch: tuple[Any, Any], momentum: float, count: int
+) -> None:
+    """(mean, variance) of a batch of `count` elements a channel into the running ones, in place."""
+    unbiased = count / (count - 1)
+    arrays = [t.data for t in running if t is not None]
+    if len(arrays) == 2 and cuda.takes(xp, *arrays, types=cuda.load.FLOATS):
+        cuda.normalisation.move_running(xp, arrays, batch, momentum, unbiased)
+        return
+    _move(running[0], batch[0], momentum)
+    _move(running[1], batch[1] * unbiased, momentum)
 
 
 def _move(running: Tensor | None, batch: Any, momentum: float) -> None:

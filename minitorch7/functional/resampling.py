@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Function, Tensor
 from ..kernels import resampling as kernel
+from ..kernels.resampling import Axis
 from ._arguments import check_float, check_tensor
-from .products import along_axis
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
@@ -53,30 +54,55 @@ def _factor(function: str, factor: int) -> int:
 
 
 class Nearest(Function):
-    """y[…, i, …] = x[…, source[i], …] along an axis;  dx = NearestGrad of dy"""
+    """y[n, c, i, j] = x[n, c, rows[i], columns[j]];  dx = NearestGrad of dy"""
 
-    def __init__(self, axis: int, source: np.ndarray) -> None:
-        self.axis, self.source = axis, source
+    def __init__(self, rows: Axis, columns: Axis) -> None:
+        self.rows, self.columns = rows, columns
 
     def forward(self, xp, x):
-        self.length = x.shape[self.axis]
-        return kernel.take_along(xp, x, self.source, self.axis)
+        return kernel.nearest(xp, x, self.rows, self.columns)
 
     def backward(self, grad):
-        return NearestGrad(self.axis, self.source, self.length)(grad)
+        return NearestGrad(self.rows, self.columns)(grad)
 
 
 class NearestGrad(Function):
-    """dx[…, s, …] = Σ dy[…, i, …] over all i with source[i] = s;  its gradient is Nearest"""
+    """dx = Σ dy over all places that copied from one;  its gradient is Nearest"""
 
-    def __init__(self, axis: int, source: np.ndarray, length: int) -> None:
-        self.axis, self.source, self.length = axis, source, length
+    def __init__(self, rows: Axis, columns: Axis) -> None:
+        self.rows, self.columns = rows, columns
 
     def forward(self, xp, g):
-        return kernel.add_along(xp, g, self.source, self.axis, self.length)
+        return kernel.nearest_grad(xp, g, self.rows, self.columns)
 
     def backward(self, grad):
-        return Nearest(self.axis, self.source)(grad)
+        return Nearest(self.rows, self.columns)(grad)
+
+
+class Bilinear(Function):
+    """y = A·x·Bᵀ for each map, A and B the weights of the rows and columns;  dx = Aᵀ·dy·B"""
+
+    def __init__(self, rows: Axis, columns: Axis) -> None:
+        self.rows, self.columns = rows, columns
+
+    def forward(self, xp, x):
+        return kernel.bilinear(xp, x, self.rows, self.columns)
+
+    def backward(self, grad):
+        return BilinearGrad(self.rows, self.columns)(grad)
+
+
+class BilinearGrad(Function):
+    """dx = Aᵀ·dy·B;  its gradient is Bilinear"""
+
+    def __init__(self, rows: Axis, columns: Axis) -> None:
+        self.rows, self.columns = rows, columns
+
+    def forward(self, xp, g):
+        return kernel.bilinear_grad(xp, g, self.rows, self.columns)
+
+    def backward(self, grad):
+        return Bilinear(self.rows, self.columns)(grad)
 
 
 def interpolate(
@@ -104,15 +130,17 @@ def interpolate(
     if mode == "nearest" and align_corners is not None:
         raise ValueError("interpolate: align_corners belongs to mode 'bilinear'")
     sizes, steps = _sizes_and_steps(x, size, scale_factor)
-    for axis, out, step in zip((2, 3), sizes, steps, strict=True):
-        n = x.shape[axis]
-        if mode == "nearest":
-            if (out, step) != (n, 1):
-                source = _nearest_places(n, out, None if scale_factor is None else step)
-                x = Nearest(axis, source)(x)
-        else:
-            x = along_axis(x, _bilinear_matrix(n, out, step, bool(align_corners)), axis)
-    return x
+    lines = list(zip(x.shape[2:], sizes, steps, strict=True))
+    if mode == "bilinear":
+        return Bilinear(*(_mixed(*line, bool(align_corners)) for line in lines))(x)
+    if all((out, step) == (n, 1) for n, out, step in lines):
+        return x
+    return Nearest(*(_copied(n, out, step if scale_factor else None) for n, out, step in lines))(x)
+
+
+@functools.lru_cache(1024)  # a training step asks for the same few again and again
+def _copied(n: int, out: int, step: float | None) -> Axis:
+    return Axis.of(n, _nearest_places(n, out, step))
 
 
 def _nearest_places(n: int, out: int, step: float | None) -> np.ndarray:
@@ -149,17 +177,12 @@ def _sizes_and_steps(
     return sizes, (1 / both[0], 1 / both[1])
 
 
-def _bilinear_matrix(n: int, out: int, step: float, align_corners: bool) -> np.ndarray:
-    """(out, n), two weights a row: how each output element mixes the input's."""
+@functools.lru_cache(1024)
+def _mixed(n: int, out: int, step: float, align_corners: bool) -> Axis:
+    """Which two inputs each output lies between, and the weight of the upper one."""
     if align_corners:
         at = np.arange(out) * ((n - 1) / (out - 1) if out > 1 else 0.0)
     else:
         at = np.maximum((np.arange(out) + 0.5) * step - 0.5, 0)
     low = np.minimum(np.floor(at).astype(np.int64), n - 1)
-    high = np.minimum(low + 1, n - 1)
-    weight = at - low
-    matrix = np.zeros((out, n))
-    rows = np.arange(out)
-    matrix[rows, low] = 1 - weight
-    matrix[rows, high] += weight
-    return matrix
+    return Axis.of(n, low, np.where(low < n - 1, at - low, 0.0))

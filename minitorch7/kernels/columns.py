@@ -34,8 +34,8 @@ from typing import Any
 
 import numpy as np
 
-from . import threads
-from .windows import Window, im2col, reach
+from . import cuda, threads, windows
+from .windows import Window, reach
 
 BLOCK_BYTES = 1024 * 1024  # of columns at a time: within a second-level cache
 ROOM_BYTES = 4 * 1024 * 1024  # of laid rows kept, so that the next block finds those it shares
@@ -43,6 +43,23 @@ SKEW = 16  # elements between rows that would otherwise lie a power of two apart
 LONG_ROW = 96  # elements of an output row from which one product a row pays
 PART = 512 * 1024  # elements of columns worth handing to another thread
 FEWEST_COLUMNS = 512  # of a block of `Taps`: fewer make a slow product
+
+
+def im2col(
+    xp: Any, x: Any, window: Window, rows: range | None = None, ow: int | None = None
+) -> Any:
+    """As ``windows.im2col``; on a GPU in one launch."""
+    if cuda.takes(xp, x):
+        return cuda.columns.im2col(xp, x, window, rows, ow)
+    return windows.im2col(xp, x, window, rows, ow)
+
+
+def col2im(xp: Any, col: Any, window: Window, rows: range, onto: Any) -> None:
+    """As ``windows.col2im``; on a GPU in one launch."""
+    if cuda.takes(xp, col, onto):
+        cuda.columns.col2im(xp, col, window, rows, onto)
+    else:
+        windows.col2im(xp, col, window, rows, onto)
 
 
 class Layout:
@@ -118,7 +135,7 @@ class Taps(Layout):
 
         def channels(i: int) -> None:
             part = slice(parts[i].start, parts[i].stop)
-            im2col(np, self.x[part], self.window, rows, self.ow, col[part].reshape(-1))
+            windows.im2col(np, self.x[part], self.window, rows, self.ow, col[part].reshape(-1))
 
         threads.share(channels, len(parts))
         return col

@@ -22,27 +22,34 @@ What makes it fast on a processor:
 * the output's rows are shared among threads (see ``threads.py``), and at larger strides the two
   gradients are computed side by side.
 
-On CuPy there is one block: fewer, larger launches. The plain forms are in ``textbook.py``, and the
-seven loops in ``tests/reference/convolution.py``.
+On CuPy there is one block: fewer, larger launches; or no columns at all, see `without_columns`. The
+plain forms are in ``textbook.py``, and the seven loops in ``tests/reference/convolution.py``.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from . import threads
-from .columns import Layout, layout, rows_at_a_time
+from . import cuda, threads
+from .columns import Layout, col2im, layout, rows_at_a_time
 from .elementwise import add_
 from .products import parts_of, product, transposed_product
-from .windows import Window, batch_first, batch_last, col2im
+from .windows import Window, batch_first, batch_last
 
 SIDE_BY_SIDE = 5 * 10**6  # multiplications in each gradient, to be computed at the same time
 GRADIENT_BYTES = 16 * 1024 * 1024  # the most that the parts of one weight gradient take together
+MANY_COLUMNS = 32 * 1024 * 1024  # bytes of columns from which a GPU does without
+FEW_PRODUCTS = 1 << 27  # multiplications up to which it does so as well
+
+WAY = os.environ.get("MINITORCH7_CONVOLUTION")  # "implicit", "columns", or by `without_columns`
+if WAY not in (None, "implicit", "columns"):
+    raise ValueError(f"MINITORCH7_CONVOLUTION={WAY}: set it to implicit or columns, or unset it")
 
 Step = Callable[[Any], None]  # changes a part (O, rows, ow, N) of a result in place
 
@@ -63,8 +70,13 @@ def conv2d(
             in the gradients of a transposed convolution with output_padding.
     then    steps that change parts (O, …) of the result in place, each while it is in the cache
     """
+    oh, ow = window.output_size(x.shape[2:]) if places is None else places
+    if without_columns(xp, x, w.shape, len(x) * oh * ow, window, groups):
+        y = cuda.convolution.conv2d(xp, x, w, bias, window, groups, (oh, ow))
+        for step in then:
+            step(batch_last(xp, y))
+        return y
     x = batch_last(xp, x)
-    oh, ow = window.output_size(x.shape[1:3]) if places is None else places
     y = xp.empty((w.shape[0], oh, ow, x.shape[3]), dtype=x.dtype)
     then = then if bias is None else (partial(add_, bias.reshape(-1, 1, 1, 1)), *then)
     for x_g, w_g, y_g in _by_group(groups, x, w, y):
@@ -93,6 +105,8 @@ def conv2d_input_grad(
     xp: Any, g: Any, w: Any, size: tuple[int, int], window: Window, groups: int
 ) -> Any:
     """dy (N, O, oh, ow), w (O, C/groups, kh, kw) → dx (N, C, *size): a transposed convolution."""
+    if without_columns(xp, g, w.shape, _places(g), window, groups):
+        return cuda.convolution.conv2d_input_grad(xp, g, w, size, window, groups)
     turned = None if _turning_costs_more(xp, g) else _turned_window(window)
     g = batch_last(xp, g)
     make = xp.zeros if turned is None else xp.empty
@@ -121,9 +135,12 @@ def _scatter(xp: Any, g: Any, w: Any, dx: Any, window: Window) -> None:
 
 def conv2d_weight_grad(xp: Any, x: Any, g: Any, window: Window, groups: int) -> Any:
     """x (N, C, H, W), dy (N, O, oh, ow) → dw (O, C/groups, kh, kw)."""
+    w_shape = (g.shape[1], x.shape[1] // groups, *window.kernel)
+    if without_columns(xp, x, w_shape, _places(g), window, groups):
+        return cuda.convolution.conv2d_weight_grad(xp, x, g, window, groups)
     x, g = batch_last(xp, x), batch_last(xp, g)
-    outputs, oh, ow, _ = g.shape
-    dw = xp.empty((outputs, x.shape[0] // groups, *window.kernel), dtype=x.dtype)
+    _, oh, ow, _ = g.shape
+    dw = xp.empty(w_shape, dtype=x.dtype)
     for x_g, g_g, dw_g in _by_group(groups, x, g, dw):
         lay = layout(xp, x_g, window, oh, ow)
         dw_g[...] = lay.weights(_gradients(xp, lay, g_g, None, None))
@@ -139,8 +156,11 @@ def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -
         dx[c, r, …] = Σ w[o, c, k−1−u', …] · col[o, u', …, r, …]
         dw[o, c, k−1−u', …] = Σ x[c, r, …] · col[o, u', …, r, …]
     """
-    turned = _turned_window(window)
     size = x.shape[2:]
+    if without_columns(xp, g, w.shape, _places(g), window, groups):
+        dx = cuda.convolution.conv2d_input_grad(xp, g, w, size, window, groups)
+        return dx, cuda.convolution.conv2d_weight_grad(xp, x, g, window, groups)
+    turned = _turned_window(window)
     if turned is None or _turning_costs_more(xp, g):
         found: list[Any] = [None, None]
 
@@ -191,6 +211,38 @@ def _gradients(xp: Any, lay: Layout, x: Any, weights: Any, dx: Any) -> Any:
     for found in sums[1:]:
         total += found
     return total.T  # (C, K)
+
+
+def without_columns(
+    xp: Any, x: Any, w_shape: tuple[int, ...], places: int, window: Window, groups: int
+) -> bool:
+    """Whether a GPU convolves by implicit GEMM (``cuda/implicit_gemm.cu``), which lays out none.
+
+    x        the picture, or dy; only its library and dtype matter
+    w_shape  (O, C/groups, kh, kw)
+    places   of the window, in all pictures together: oh·ow·N
+
+    It does where the columns are many: beyond a second-level cache (40 MB of an A100, 50 of an
+    H100) they are written to memory and read back, and they are what takes the most of it. And
+    where the product is small: then it is over before the host has started im2col, the product and
+    the addition of the bias, which here are one launch. And with groups, which would be a product
+    each. In between, and for a 1×1 window, whose columns are the picture, the library's product has
+    the better of ours. This is argued, not measured: no GPU has seen it. MINITORCH7_CONVOLUTION in
+    the environment decides otherwise: "implicit", or "columns".
+    """
+    if not cuda.takes(xp, x) or WAY == "columns":
+        return False
+    if WAY == "implicit" or groups > 1:
+        return True
+    outputs, *depth = w_shape
+    column_bytes = math.prod(depth) * places * x.itemsize
+    many = column_bytes > MANY_COLUMNS and window != Window((1, 1))
+    return many or outputs * math.prod(depth) * places <= FEW_PRODUCTS
+
+
+def _places(g: Any) -> int:
+    """oh·ow·N of dy (N, O, oh, ow)."""
+    return len(g) * g.shape[2] * g.shape[3]
 
 
 def workspace_bytes(

@@ -1,6 +1,7 @@
 """Pooling: the largest, or the mean, of every window. Memory is batch-last, see ``windows.py``.
 
-Channels do not meet, so large pictures' channels are shared among threads.
+Channels do not meet, so large pictures' channels are shared among threads. On a GPU each is one
+launch: ``cuda/pooling.cu``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import threads
+from . import cuda, threads
 from .windows import Window, batch_first, batch_last, tap_slices
 
 PART = 256 * 1024  # elements of a picture worth handing to another thread
@@ -22,6 +23,8 @@ def max_pool2d(xp: Any, x: Any, window: Window, out_size: tuple[int, int]) -> tu
     Taps are numbered u·kw + v; the first of equals wins, and the last NaN wins over all. Padding
     counts as −∞.
     """
+    if cuda.takes(xp, x):
+        return cuda.pooling.max_pool2d(xp, x, window, out_size)
     x = batch_last(xp, x)
     channels, *size, batch = x.shape
     shape = (channels, *out_size, batch)
@@ -62,6 +65,8 @@ def lowest(dtype: Any) -> Any:
 
 def unpool_max(xp: Any, g: Any, taps: Any, window: Window, size: tuple[int, int]) -> Any:
     """g (N, C, oh, ow) → (N, C, *size): each element added where its maximum was found."""
+    if cuda.takes(xp, g):
+        return cuda.pooling.unpool_max(xp, g, taps, window, size)
     g, taps = batch_last(xp, g), batch_last(xp, taps)
     dx = xp.zeros((g.shape[0], *size, g.shape[3]), dtype=g.dtype)
 
@@ -77,6 +82,8 @@ def unpool_max(xp: Any, g: Any, taps: Any, window: Window, size: tuple[int, int]
 
 def pick_max(xp: Any, x: Any, taps: Any, window: Window) -> Any:
     """x (N, C, H, W) → (N, C, oh, ow): the element at each window's tap; `unpool_max`'s adjoint."""
+    if cuda.takes(xp, x):
+        return cuda.pooling.pick_max(xp, x, taps, window)
     x, taps = batch_last(xp, x), batch_last(xp, taps)
     y = xp.zeros(taps.shape, dtype=x.dtype)
     for number, tap in enumerate(window.taps()):
@@ -88,6 +95,8 @@ def pick_max(xp: Any, x: Any, taps: Any, window: Window) -> Any:
 
 def sum_pool2d(xp: Any, x: Any, window: Window, out_size: tuple[int, int]) -> Any:
     """x (N, C, H, W) → (N, C, oh, ow): the sum of every window; padding counts as 0."""
+    if cuda.takes(xp, x):
+        return cuda.pooling.sum_pool2d(xp, x, window, out_size)
     x = batch_last(xp, x)
     y = xp.zeros((x.shape[0], *out_size, x.shape[3]), dtype=x.dtype)
 
@@ -103,6 +112,8 @@ def sum_pool2d(xp: Any, x: Any, window: Window, out_size: tuple[int, int]) -> An
 
 def spread_sum(xp: Any, g: Any, window: Window, size: tuple[int, int]) -> Any:
     """g (N, C, oh, ow) → (N, C, *size): each element added to its whole window."""
+    if cuda.takes(xp, g):
+        return cuda.pooling.spread_sum(xp, g, window, size)
     g = batch_last(xp, g)
     dx = xp.zeros((g.shape[0], *size, g.shape[3]), dtype=g.dtype)
 

@@ -11,6 +11,8 @@ of memory, which NumPy goes through faster than through a part of each row. Stat
 (T + 1, N, H) with the initial one in front, so that h_t and h_{t−1} for all t are two views of one
 array. All that a step writes to is there before the loop.
 
+On a GPU a step is a product and one launch for all the rest: ``cuda/recurrent.cu``.
+
 The sigmoid is σ(a) = ½ + ½·tanh(a/2), which overflows nowhere and takes one pass. The ½ inside is
 put into the weights, where it is exact: see `Gates`.
 
@@ -25,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import products, threads
+from . import cuda, products, threads
 
 
 def rnn(
@@ -39,14 +41,26 @@ def rnn(
     bias = None if b_ih is None else b_ih + b_hh
     (gate,), (w,) = Gates(1, ()).start(xp, x, w_ih, w_hh, bias)
     states = _with_first(xp, h, len(x))
-    for t in range(len(x)):
-        h = xp.matmul(h, w, out=states[t + 1])
+    _rnn_steps(xp, gate, w, states, relu)
+    return (states[1:], states[-1].copy()), (states,)
+
+
+def _rnn_steps(xp: Any, gate: Any, w: Any, states: Any, relu: bool) -> None:
+    """Fill states[1:], from what x gives to the gate (T, N, H) and W_hhᵀ."""
+    if _fused(xp, gate):
+        return cuda.recurrent.rnn(xp, gate, w[None], states, relu)
+    for t in range(len(gate)):
+        h = xp.matmul(states[t], w, out=states[t + 1])
         h += gate[t]
         if relu:
             xp.maximum(h, 0, out=h)
         else:
             xp.tanh(h, out=h)
-    return (states[1:], h.copy()), (states,)
+
+
+def _fused(xp: Any, a: Any) -> bool:
+    """Whether each step's elementwise work is one launch."""
+    return cuda.takes(xp, a, types=cuda.load.FLOATS)
 
 
 def rnn_grads(
@@ -57,14 +71,22 @@ def rnn_grads(
     The walk starts from dh_T = dy_T + d(last state).
     """
     (states,), (dy, dh), w_hh = kept, grads, inputs[2]
+    da, dh = _rnn_steps_back(xp, states, dy, dh.copy(), w_hh, relu)
+    return [*_weight_grads(xp, wanted, [da], [da], states, inputs), dh]
+
+
+def _rnn_steps_back(xp: Any, states: Any, dy: Any, dh: Any, w: Any, relu: bool) -> tuple[Any, Any]:
+    """(da, the gradient of the first state)."""
     y = states[1:]
+    if _fused(xp, y):
+        da = xp.empty(y.shape, dtype=y.dtype)
+        return da, cuda.recurrent.rnn_grad(xp, states, dy, dh, w[None], da, relu)
     da = (y > 0).astype(y.dtype) if relu else 1 - y * y
-    dh = dh.copy()
     for t in reversed(range(len(y))):
         dh += dy[t]
         da[t] *= dh
-        xp.matmul(da[t], w_hh, out=dh)
-    return [*_weight_grads(xp, wanted, [da], [da], states, inputs), dh]
+        xp.matmul(da[t], w, out=dh)
+    return da, dh
 
 
 def gru(
@@ -82,24 +104,30 @@ def gru(
         bias[:first] += b_hh[:first]  # b_hn is inside r·q
     gates, w = Gates(3, (0, 1)).start(xp, x, w_ih, w_hh, bias)
     states, q = _with_first(xp, h, len(x)), xp.empty(gates.shape[1:], dtype=h.dtype)
-    step = xp.empty((3, *h.shape), dtype=h.dtype)
-    for t in range(len(x)):
-        rz, n, new = gates[:2, t], gates[2, t], states[t + 1]
+    _gru_steps(xp, gates, w, None if b_hh is None else b_hh[first:], states, q)
+    return (states[1:], states[-1].copy()), (states, gates, q)
+
+
+def _gru_steps(xp: Any, gates: Any, w: Any, inner_bias: Any, states: Any, q: Any) -> None:
+    """Fill states[1:] and q, and make gates r, z, n from what x gives to them."""
+    if _fused(xp, gates):
+        return cuda.recurrent.gru(xp, gates, w, inner_bias, states, q)
+    step = xp.empty((3, *q.shape[1:]), dtype=q.dtype)
+    for t in range(len(q)):
+        h, rz, n, new = states[t], gates[:2, t], gates[2, t], states[t + 1]
         xp.matmul(h, w, out=step)
         rz += step[:2]
         xp.tanh(rz, out=rz)
         rz *= 0.5
         rz += 0.5
-        if b_hh is not None:
-            step[2] += b_hh[first:]
+        if inner_bias is not None:
+            step[2] += inner_bias
         q[t] = step[2]
         n += xp.multiply(rz[0], step[2], out=step[2])
         xp.tanh(n, out=n)
         xp.subtract(h, n, out=new)  # h_t = n + z·(h_{t−1} − n)
         new *= rz[1]
         new += n
-        h = new
-    return (states[1:], h.copy()), (states, gates, q)
 
 
 def gru_grads(xp: Any, wanted: Any, kept: Any, grads: Any, inputs: Any) -> list[Any]:
@@ -109,10 +137,20 @@ def gru_grads(xp: Any, wanted: Any, kept: Any, grads: Any, inputs: Any) -> list[
     da_r = da_n·q·r·(1 − r)             da_z = dh·(h_{t−1} − n)·z·(1 − z)
     dh_{t−1} = dh·z + (da_r, da_z, dq)·W_hh + dy_{t−1}
     """
-    (states, (r, z, n), q), (dy, dh) = kept, grads
-    w = _by_gate(inputs[2], 3)
+    (states, gates, q), (dy, dh) = kept, grads
     d = xp.empty((4, *q.shape), dtype=q.dtype)
+    dh = _gru_steps_back(xp, gates, q, states, dy, dh.copy(), _by_gate(inputs[2], 3), d)
     da_r, da_z, dq, da_n = d
+    return [*_weight_grads(xp, wanted, [da_r, da_z, da_n], [da_r, da_z, dq], states, inputs), dh]
+
+
+def _gru_steps_back(
+    xp: Any, gates: Any, q: Any, states: Any, dy: Any, dh: Any, w: Any, d: Any
+) -> Any:
+    """Fill d with da_r, da_z, dq, da_n; → the gradient of the first state."""
+    if _fused(xp, q):
+        return cuda.recurrent.gru_grad(xp, gates, q, states, dy, dh, w, d)
+    (r, z, n), (da_r, da_z, dq, da_n) = gates, d
     # what does not depend on dh, for all steps at once; dq is scratch until it is filled
     _sigmoid_slope(xp, r, da_r)
     da_r *= q
@@ -121,7 +159,7 @@ def gru_grads(xp: Any, wanted: Any, kept: Any, grads: Any, inputs: Any) -> list[
     _tanh_slope(xp, n, da_n)
     da_n *= xp.subtract(1, z, out=dq)
     dq[...] = r
-    dh, through = dh.copy(), xp.empty((3, *dh.shape), dtype=dh.dtype)
+    through = xp.empty((3, *dh.shape), dtype=dh.dtype)
     for t in reversed(range(len(q))):
         dh += dy[t]
         da_n[t] *= dh
@@ -132,7 +170,7 @@ def gru_grads(xp: Any, wanted: Any, kept: Any, grads: Any, inputs: Any) -> list[
         xp.matmul(d[:3, t], w, out=through)
         for part in through:
             dh += part
-    return [*_weight_grads(xp, wanted, [da_r, da_z, da_n], [da_r, da_z, dq], states, inputs), dh]
+    return dh
 
 
 def lstm(
@@ -146,21 +184,29 @@ def lstm(
     which = Gates(4, (0, 1, 3))
     bias = None if b_ih is None else b_ih + b_hh
     gates, w = which.start(xp, x, w_ih, w_hh, bias)
-    slope, step = which.slope(xp, x.dtype), xp.empty((4, *h.shape), dtype=h.dtype)
-    shift = 1 - slope
     states, cells = _with_first(xp, h, len(x)), _with_first(xp, c, len(x))
-    for t in range(len(x)):
+    _lstm_steps(xp, gates, w, cells, states, which)
+    return (states[1:], states[-1].copy(), cells[-1].copy()), (states, cells, gates)
+
+
+def _lstm_steps(xp: Any, gates: Any, w: Any, cells: Any, states: Any, which: Gates) -> None:
+    """Fill cells[1:] and states[1:], and make gates i, f, g, o from what x gives to them."""
+    if _fused(xp, gates):
+        return cuda.recurrent.lstm(xp, gates, w, cells, states)
+    step = xp.empty((4, *states.shape[1:]), dtype=states.dtype)
+    slope = which.slope(xp, states.dtype)
+    shift = 1 - slope
+    for t in range(gates.shape[1]):
         a = gates[:, t]
-        a += xp.matmul(h, w, out=step)
+        a += xp.matmul(states[t], w, out=step)
         xp.tanh(a, out=a)
         a *= slope
         a += shift
         i, f, g, o = a
-        c = xp.multiply(f, c, out=cells[t + 1])
+        c = xp.multiply(f, cells[t], out=cells[t + 1])
         c += xp.multiply(i, g, out=step[0])
         h = xp.tanh(c, out=states[t + 1])
         h *= o
-    return (states[1:], h.copy(), c.copy()), (states, cells, gates)
 
 
 def lstm_grads(xp: Any, wanted: Any, kept: Any, grads: Any, inputs: Any) -> list[Any]:
@@ -172,10 +218,20 @@ def lstm_grads(xp: Any, wanted: Any, kept: Any, grads: Any, inputs: Any) -> list
     dh_{t−1} = (da_i, da_f, da_g, da_o)·W_hh + dy_{t−1}
     """
     (states, cells, gates), (dy, dh, dc) = kept, grads
+    d = xp.empty_like(gates)
     w = _by_gate(inputs[2], 4)
-    i, f, g, o = gates
-    d, inward = xp.empty_like(gates), xp.tanh(cells[1:])
-    da_i, da_f, da_g, da_o = d
+    dh, dc = _lstm_steps_back(xp, gates, cells, dy, dh.copy(), dc.copy(), w, d)
+    return [*_weight_grads(xp, wanted, d, d, states, inputs), dh, dc]
+
+
+def _lstm_steps_back(
+    xp: Any, gates: Any, cells: Any, dy: Any, dh: Any, dc: Any, w: Any, d: Any
+) -> tuple[Any, Any]:
+    """Fill d with da_i, da_f, da_g, da_o; → the gradients of the first h and c."""
+    if _fused(xp, gates):
+        return cuda.recurrent.lstm_grad(xp, gates, cells, dy, dh, dc, w, d)
+    (i, f, g, o), (da_i, da_f, da_g, da_o) = gates, d
+    inward = xp.tanh(cells[1:])
     _sigmoid_slope(xp, i, da_i)
     da_i *= g
     _sigmoid_slope(xp, f, da_f)
@@ -186,7 +242,7 @@ def lstm_grads(xp: Any, wanted: Any, kept: Any, grads: Any, inputs: Any) -> list
     da_o *= inward
     _tanh_slope(xp, inward, inward)
     inward *= o
-    dh, dc, through = dh.copy(), dc.copy(), xp.empty((4, *dh.shape), dtype=dh.dtype)
+    through = xp.empty((4, *dh.shape), dtype=dh.dtype)
     for t in reversed(range(len(dy))):
         dh += dy[t]
         da_o[t] *= dh
@@ -196,7 +252,7 @@ def lstm_grads(xp: Any, wanted: Any, kept: Any, grads: Any, inputs: Any) -> list
         dc *= f[t]
         xp.matmul(d[:, t], w, out=through)
         xp.sum(through, axis=0, out=dh)
-    return [*_weight_grads(xp, wanted, d, d, states, inputs), dh, dc]
+    return dh, dc
 
 
 def _sigmoid_slope(xp: Any, s: Any, out: Any) -> None:
@@ -288,7 +344,7 @@ def _input_grad(xp: Any, gates: list[Any], w: Any) -> Any:
         part = slice(parts[i].start, parts[i].stop)
         xp.matmul(gates[0][part], w[0], out=dx[part])
         for d, w_gate in zip(gates[1:], w[1:], strict=True):
-            dx[part] += d[part] @ w_gate
+            dx[part] += xp.matmul(d[part], w_gate)
 
     threads.share(rows, len(parts))
     return dx
@@ -310,4 +366,4 @@ def _products(xp: Any, gates: list[Any], by: Any) -> Any:
 def _sums(xp: Any, gates: list[Any]) -> Any:
     """Σ over all rows, gate after gate: (gates·H,)."""
     ones = xp.ones(len(gates[0]), dtype=gates[0].dtype)  # a product adds up faster than a sum
-    return xp.concatenate([ones @ d for d in gates])
+    return xp.concatenate([xp.matmul(ones, d) for d in gates])

@@ -177,8 +177,8 @@ class SpectralNorm(Reparametrisation):
         buffers = self.vectors(module)
         u, v = (buffer.data for buffer in buffers)
         for _ in range(self.n):
-            v = self.unit(xp, matrix.T @ u)
-            u = self.unit(xp, matrix @ v)
+            v = self.unit(xp, xp.matmul(matrix.T, u))  # by xp: a captured step has its own products
+            u = self.unit(xp, xp.matmul(matrix, v))
         for buffer, values in zip(buffers, (u, v), strict=True):
             buffer.copy_(values)
         return Tensor(u), Tensor(v)

@@ -2,17 +2,20 @@
 
 Every step is a few in-place operations on each parameter's array, in the array's own library.
 Learning rates, momenta and step counts are Python numbers on the host, so that nothing waits for a
-GPU.
+GPU; in a captured step their values are read from the GPU's memory (see ``on_device.py``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from .. import backend
 from ..autograd import Tensor
+from ..capture import recording as current_recording
+from .on_device import Kept, adam_together, with_numbers
 from .pieces import Bundle, alike, can_be_cut, update_in_pieces
 
 
@@ -79,31 +82,53 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a gradient."""
+        recording = current_recording()
+        if recording is not None:
+            recording.optimizer(self, partial(Kept, self))
         for number, group in enumerate(self.param_groups):
             params = [p for p in group["params"] if p.grad is not None]
             for p in params:
                 self._make_ready(p)
-            together = alike(params, self.state) if self.elementwise else []
-            if len(together) > 1:
-                states = [self.state[p] for p in together]
-                bundle = self._bundles.get(number)
-                if bundle is None or not bundle.holds(together, states):
-                    bundle = self._bundles[number] = Bundle(together, states)
-                bundle.update(self, group, states)
-                alone = set(params).difference(together)
-            else:
-                alone = set(params)
-            for p in params:
+            moved = set(self._move_at_once(recording, number, group, params))
+            rest = [p for p in params if p not in moved]
+            alone = set(rest).difference(self._move_bundle(recording, number, group, rest))
+            for p in rest:
                 if p in alone:
-                    self._update_alone(p, group)
+                    self._move_alone(recording, number, p, group)
+            for p in params:
                 p.mark_changed()
 
-    def _update_alone(self, p: Tensor, group: dict[str, Any]) -> None:
+    def _move_at_once(
+        self, recording: Any, number: int, group: dict[str, Any], params: list[Tensor]
+    ) -> list[Tensor]:
+        """Move those parameters for which there is a kernel that moves all; which they were."""
+        return []
+
+    def _move_bundle(
+        self, recording: Any, number: int, group: dict[str, Any], params: list[Tensor]
+    ) -> list[Tensor]:
+        """Move the small parameters, laid end to end; which they were."""
+        together = alike(params, self.state) if self.elementwise else []
+        if len(together) < 2:
+            return []
+        states = [self.state[p] for p in together]
+        bundle = self._bundles.get(number)
+        if bundle is None or not bundle.holds(together, states):
+            bundle = self._bundles[number] = Bundle(together, states)
+        if recording is not None:
+            key, both = (number, *together), [*states, bundle.state]
+            group = with_numbers(recording, self, key, group, both, together[0].dtype)
+        bundle.update(self, group, states)
+        return together
+
+    def _move_alone(self, recording: Any, number: int, p: Tensor, group: dict[str, Any]) -> None:
         xp, g, state = backend.library(p.backend), p.grad.data, self.state[p]
         if self.elementwise and state and can_be_cut(p.data, g, state):
             update_in_pieces(self, p.data, g, group, state)
-        else:
-            self.update(xp, p.data, g, group, state)
+            return
+        if recording is not None:
+            group = with_numbers(recording, self, (number, p), group, [state], p.dtype)
+        self.update(xp, p.data, g, group, state)
 
     def _make_ready(self, p: Tensor) -> None:
         """Check the gradient's shape, and follow a parameter that was moved to another backend."""
@@ -116,9 +141,21 @@ class Optimizer:
             if backend.is_array(value) and backend.name_of(value) != p.backend:
                 self.state[p][name] = backend.to(value, p.backend)
 
+    def bundles(self) -> Iterable[Bundle]:
+        """The small parameters that are moved as one, a bundle a group."""
+        return self._bundles.values()
+
     def update(self, xp: Any, p: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
-        """Change the array `p` in place, given its gradient `g`."""
+        """Change the array `p` in place, given its gradient `g`.
+
+        A rule that can be captured takes the numbers it computes with from
+        ``group.get("on_device")``, or where that is None from ``self.numbers(group, step)``.
+        """
         raise NotImplementedError(f"{type(self).__name__} defines no update")
+
+    def branches(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        """What `update` asks about the group's options with ``if``: fixed in a captured step."""
+        return ()
 
     # ------------------------------------------------------------------------------- the state
 
@@ -210,19 +247,28 @@ class SGD(Optimizer):
             ),
         )
 
+    def numbers(self, group, step):
+        """(weight_decay, momentum, 1 − dampening, lr), the third 1 in the first step"""
+        rest = 1.0 if step == 1 else 1 - group["dampening"]
+        return group["weight_decay"], group["momentum"], rest, group["lr"]
+
+    def branches(self, group):
+        return bool(group["weight_decay"]), bool(group["momentum"]), group["nesterov"]
+
     def update(self, xp, p, g, group, state):
+        step = 2 if state else 1
+        decay, momentum, rest, lr = group.get("on_device") or self.numbers(group, step)
         if group["weight_decay"]:
-            g = g + group["weight_decay"] * p
-        momentum = group["momentum"]
-        if momentum:
+            g = g + decay * p
+        if group["momentum"]:
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = g.copy()
             else:
                 state["momentum_buffer"] *= momentum
-                state["momentum_buffer"] += (1 - group["dampening"]) * g
+                state["momentum_buffer"] += rest * g
             v = state["momentum_buffer"]
             g = g + momentum * v if group["nesterov"] else v
-        p -= group["lr"] * g
+        p -= lr * g
 
 
 class Adam(Optimizer):
@@ -256,28 +302,43 @@ class Adam(Optimizer):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name}: betas[{i}] must be at least 0 and below 1, got {beta}")
 
-    def update(self, xp, p, g, group, state):
+    def _move_at_once(self, recording, number, group, params):
+        return adam_together(recording, self, number, group, params)
+
+    def numbers(self, group, step):
+        """(1 − lr·decay, decay, β₁, 1 − β₁, β₂, 1 − β₂, eps·√c₂, lr·√c₂/c₁), cᵢ = 1 − βᵢᵗ
+
+        lr·m/c₁ / (√(v/c₂) + eps) = lr·√c₂/c₁ · m / (√v + eps·√c₂): two walks over memory fewer
+        """
         lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-        if decay and self.decoupled:
-            p *= 1 - lr * decay
-        elif decay:
-            g = g + decay * p
+        root = math.sqrt(1 - beta2**step)
+        averages = beta1, 1 - beta1, beta2, 1 - beta2
+        return 1 - lr * decay, decay, *averages, group["eps"] * root, lr * root / (1 - beta1**step)
+
+    def branches(self, group):
+        return (bool(group["weight_decay"]),)
+
+    def update(self, xp, p, g, group, state):
         if not state:
             state.update(step=0, exp_avg=xp.zeros_like(p), exp_avg_sq=xp.zeros_like(p))
         state["step"] += 1
-        t, m, v = state["step"], state["exp_avg"], state["exp_avg_sq"]
+        numbers = group.get("on_device") or Adam.numbers(self, group, state["step"])
+        shrink, decay, beta1, rest1, beta2, rest2, eps, rate = numbers
+        if group["weight_decay"] and self.decoupled:
+            p *= shrink
+        elif group["weight_decay"]:
+            g = g + decay * p
+        m, v = state["exp_avg"], state["exp_avg_sq"]
         m *= beta1
-        m += (1 - beta1) * g
+        m += rest1 * g
         v *= beta2
         move = g * g
-        move *= 1 - beta2
+        move *= rest2
         v += move
-        # lr·m/c₁ / (√(v/c₂) + eps) = lr·√c₂/c₁ · m / (√v + eps·√c₂): two walks over memory fewer
-        correction = math.sqrt(1 - beta2**t)
         xp.sqrt(v, out=move)
-        move += group["eps"] * correction
+        move += eps
         xp.divide(m, move, out=move)
-        move *= lr * correction / (1 - beta1**t)
+        move *= rate
         p -= move
 
 

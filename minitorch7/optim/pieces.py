@@ -67,6 +67,12 @@ class Bundle:
                     return False
         return True
 
+    def follow(self, state: dict[str, Any]) -> None:
+        """Take over the numbers, such as a count of steps, that one parameter's state now has."""
+        for name in self.state:
+            if name not in self.views[0] and name in state:
+                self.state[name] = state[name]
+
     def update(self, optimizer: Any, group: dict[str, Any], states: list[dict[str, Any]]) -> None:
         """One step of `optimizer` on all of them."""
         known = len(self.state)

@@ -22,7 +22,7 @@ class Fragile(nn.Module):
 
 def fragile_learner(path="."):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Sequential(Fragile()), nn.Linear(8, 3))
-    return Learner(ToyData(), model, path=path, progress=False)
+    return Learner(ToyData(), model, path=path, progress=False, read_every=1)
 
 
 class Break(Callback):
@@ -84,7 +84,7 @@ def test_bad_inputs_are_called_bad_inputs():
     data = ToyData()
     data.train_dl.x[17, 0, 1, 1] = np.nan
     with pytest.raises(NonFiniteLoss, match="inputs of the batch hold NaN or infinity already"):
-        toy_learner(data=data).fit(1, 1e-3)
+        toy_learner(data=data, read_every=1).fit(1, 1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")

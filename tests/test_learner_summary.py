@@ -69,13 +69,13 @@ def test_table_is_laid_out_as_printed_in_the_lesson(lesson_summary):
 def test_modes_hooks_and_statistics_are_as_before():
     model = lesson_model()
     model[1].eval()
-    before = {k: v.data.copy() for k, v in model.state_dict().items()}
+    before = {k: v.detach().cpu().numpy().copy() for k, v in model.state_dict().items()}
     modes = [m.training for m in model.modules()]
     summarize(model, mt.tensor(np.ones((2, 1, 28, 28), np.float32)))
     assert [m.training for m in model.modules()] == modes
     assert not any(m._forward_hooks for m in model.modules())
     for name, value in model.state_dict().items():
-        np.testing.assert_array_equal(value.data, before[name])
+        np.testing.assert_array_equal(value.detach().cpu().numpy(), before[name])
 
 
 def test_everything_is_put_back_after_an_error_too():

@@ -156,6 +156,7 @@ def _on_host(a: Any, xp: Any) -> bool:
 
 @contextmanager
 def substituted(library: CapturableLibrary) -> Iterator[None]:
+    """`library` stands in the place of the one it was made of inside the ``with`` block."""
     name = backend.name_of_type(library.ndarray)
     before, switches.library = switches.library, library
     backend.register(name, library)

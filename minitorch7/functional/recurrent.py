@@ -308,6 +308,7 @@ def _is_relu(function: str, nonlinearity: str) -> bool:
 
 
 def two_states(function: str, hx: Any) -> tuple[Tensor, Tensor]:
+    """An LSTM's state as (h, c); TypeError, in the name of `function`, for anything else."""
     if not isinstance(hx, tuple | list) or len(hx) != 2:
         got = f"{len(hx)} of them" if isinstance(hx, tuple | list) else type(hx).__name__
         raise TypeError(f"{function}: hx must be two tensors, (h, c), got {got}")

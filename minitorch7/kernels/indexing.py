@@ -27,7 +27,7 @@ def _add_rows(y: Any, ids: Any, values: Any) -> None:
     """``np.add.at(y, ids, values)``: the gradient of an embedding.
 
     `np.add.at` goes element by element. Here the rows are sorted, so that those of one place lie
-    side by side, and `np.add.reduceat` adds up each such stretch: a seventh of the time for 1,280
+    side by side, and `np.add.reduceat` adds up each such stretch: a fifth of the time for 1,280
     rows of 64 (``python benchmarks/kernels.py --match embedding``).
     """
     if ids.size == 0:

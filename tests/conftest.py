@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # so that tests find `standin` and `reference`
+# so that tests find `standin`, `reference` and `answers`, and the lessons' `exercises`
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(1, str(Path(__file__).parents[1] / "lessons"))
 
 import cuda_on_cpu
 import standin

@@ -1,18 +1,15 @@
-"""The lessons' exercises: right answers are accepted, wrong ones are told why, none lacks a check."""
+"""The lessons' exercises: right answers are accepted, wrong ones told why, none lacks a check."""
 
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
+import exercises
 import pytest
+from answers import ANSWERS
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
-sys.path.insert(0, str(LESSONS))
-
-import exercises
-from answers import ANSWERS
 
 
 @pytest.mark.parametrize("number", exercises.numbers())

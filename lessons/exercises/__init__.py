@@ -1,11 +1,12 @@
 """Whether an answer to one of the lessons' "Try it" exercises is right.
 
     from exercises import check
-    check("2.1", my_function)       # prints "2.1: right", or what is wrong; returns which
+    check("2.1", my_function)   # prints "2.1: right", or what is wrong
 
-An answer is what the exercise asks for: a function, a number, a list of names. It is tried on cases
-of which some are random, against the library itself, so there is no answer here to be read. Each
-lesson has a file of its own, ``lesson_NN.py``, which is loaded when its first exercise is checked.
+An answer is what the exercise asks for: a function, a number, a list of names. It is
+tried on cases of which some are random, against the library itself, so there is no
+answer here to be read. Each lesson has a file of its own, ``lesson_NN.py``, which is
+loaded when its first exercise is checked.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def numbers() -> list[str]:
 
 
 def exercise(number: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Registers the function under it, which takes an answer and raises NotYet if it is wrong."""
+    """Registers the function below: it takes an answer, and raises NotYet if wrong."""
 
     def register(function: Callable[[Any], None]) -> Callable[[Any], None]:
         _checks[number] = function
@@ -72,7 +73,8 @@ def expect(condition: Any, hint: str) -> None:
 def expect_close(found: Any, wanted: Any, what: str, tolerance: float = 1e-5) -> None:
     """Raise NotYet, with both values, unless found is wanted but for rounding.
 
-    Tensors, arrays, lists and numbers; the difference may be `tolerance` times the largest element.
+    Tensors, arrays, lists and numbers; the difference may be `tolerance` times the
+    largest element.
     """
     found, wanted = _array(found, what), _array(wanted, what)
     expect(

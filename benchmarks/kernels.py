@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -34,7 +35,9 @@ from minitorch7.kernels import (
     elementwise,
     indexing,
     normalisation,
+    phases,
     pooling,
+    taps,
     textbook,
 )
 from minitorch7.kernels.windows import Window, batch_first
@@ -64,6 +67,8 @@ def cases() -> Iterator[tuple[str, list[Way]]]:
     """(what is computed, the ways to compute it: the plain one first, the library's last)."""
     for shape in CONVOLUTIONS:
         yield from convolutions(*shape)
+    for channels, outputs, pixels in ((8, 16, 14), (16, 32, 7)):
+        yield from strided(channels, outputs, pixels, 128)
     for channels, pixels, batch in MAPS:
         yield from maps(channels, pixels, batch)
     yield from optimisers()
@@ -113,6 +118,35 @@ def convolutions(
             ("im2col in blocks, cut products", in_blocks(*both)),
             ("the library's", lambda: both[0](*both[1:])),
         ],
+    )
+
+
+def strided(
+    channels: int, outputs: int, pixels: int, batch: int
+) -> Iterator[tuple[str, list[Way]]]:
+    """The two gradients of a 3×3 convolution of stride 2, each in two ways."""
+    window = Window((3, 3), (2, 2), (1, 1))
+    x = random(channels, pixels, pixels, batch)
+    w = np.random.default_rng(1).standard_normal((outputs, channels, 3, 3), dtype=np.float32)
+    g = random(outputs, *window.output_size((pixels, pixels)), batch)
+    label = f"{channels} to {outputs} channels, {pixels}×{pixels}, stride 2, batch {batch}"
+
+    def without(module: Any, f: Callable[..., object], *arguments: object) -> Callable[[], object]:
+        def run() -> object:
+            with mock.patch.object(module, "FEWEST_CHANNELS", NEVER):
+                return f(np, *arguments)
+
+        return run
+
+    dx = convolution.conv2d_input_grad, g, w, (pixels, pixels), window, 1
+    dw = convolution.conv2d_weight_grad, x, g, window, 1
+    yield (
+        f"input's gradient by phases, {label}",
+        [("added back", without(phases, *dx)), ("phases", lambda: dx[0](np, *dx[1:]))],
+    )
+    yield (
+        f"weight's gradient by taps, {label}",
+        [("columns", without(taps, *dw)), ("taps", lambda: dw[0](np, *dw[1:]))],
     )
 
 

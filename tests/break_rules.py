@@ -67,7 +67,17 @@ from minitorch7.functional.losses import Pick
 from minitorch7.functional.shape import inner_part
 from minitorch7.gradcheck import gradient_function, worst_place
 from minitorch7.gradcheck.cases import CASES, Case, constant, normal
-from minitorch7.kernels import columns, elementwise, pooling, products, threads, windows
+from minitorch7.kernels import (
+    columns,
+    elementwise,
+    phases,
+    pooling,
+    products,
+    taps,
+    textbook,
+    threads,
+    windows,
+)
 from minitorch7.kernels import convolution as convolution_kernel
 from minitorch7.kernels import normalisation as kernels_of_rows
 
@@ -463,6 +473,7 @@ NO_GRADIENT = {  # kernels, or whole files of them, that are not broken, and why
     "convolution._turning_costs_more": "only chooses between two ways, both of which are checked",
     "convolution.without_columns": ON_A_GPU,
     "convolution._places": ON_A_GPU,
+    "convolution._worth_aside": "only chooses who computes: tests/test_threads.py",
     "convolution.workspace_bytes": "predicts memory: tests/test_memory.py",
     "indexing._axes_used": LOOKS,
     "indexing._check_item": LOOKS,
@@ -481,12 +492,18 @@ NO_GRADIENT = {  # kernels, or whole files of them, that are not broken, and why
 }
 NO_FORMULA = {  # statements of the others that only choose how the work is cut, or who does it when
     "kernels.columns.Taps._lay": {"parts = threads.cut(len(self.x), 1 + col.size // PART)"},
+    "kernels.convolution._side_by_side": {
+        "threads.share(gradient, 2, xp is not np or g.size * w[0].size < SIDE_BY_SIDE)",
+    },
+    "kernels.convolution.conv2d_input_grad": {
+        "apart = turned is None and (not large) and phases.pay(xp, g, w.shape[1], window)",
+        "found = phases.of(window, size) if apart else None",
+    },
+    "kernels.convolution.conv2d_grads": {"late = late and _worth_aside(xp, g, w.shape)"},
+    "kernels.convolution.conv2d_weight_grad": {"late = late and _worth_aside(xp, g, w_shape)"},
     "kernels.convolution._gradients": {
         "parts = _gradient_parts(xp, lay, len(x), 1 if weights is None else 2)",
         "tall = weights is None and len(x) >= 256",
-    },
-    "kernels.convolution.conv2d_grads": {
-        "alone = xp is not np or g.size * w[0].size < SIDE_BY_SIDE",
     },
     "kernels.convolution._scatter": {
         "step = rows_at_a_time(xp, len(matrix) * g.itemsize, oh, ow * batch)",
@@ -937,6 +954,92 @@ def many_outputs_agree() -> None:
     all_agree([found], [np.einsum("ncijuv,noij->ocuv", seen, g)])
 
 
+SMALL_STEPS = [  # kernel, stride, padding, size
+    ((3, 3), (2, 2), (1, 1), (5, 6)),
+    ((3, 2), (2, 1), (0, 1), (6, 5)),
+    ((2, 3), (3, 2), (1, 2), (7, 4)),
+    ((2, 2), (3, 3), (0, 0), (7, 6)),
+    ((2, 2), (3, 3), (1, 0), (6, 7)),
+    ((4, 3), (1, 1), (2, 1), (4, 5)),
+    ((5, 3), (2, 2), (2, 1), (6, 1)),
+    ((1, 2), (1, 2), (1, 0), (3, 4)),
+]
+
+
+def phases_and_taps_agree() -> None:
+    """The input's gradient by phases and the weight's by taps, also of windows far apart."""
+    xp, limits = library(), {"FEWEST_CHANNELS": 1, "FEWEST_PLACES": 1}
+    for kernel, stride, padding, size in SMALL_STEPS:
+        for dilation in ((1, 1), (2, 1), (1, 2), (2, 3)):
+            window = windows.Window(kernel, stride, padding, dilation)
+            oh, ow = window.output_size(size)
+            if min(oh, ow) < 1:
+                continue
+            x, w = picture(np, 2, 3, *size), picture(np, 4, 3, *kernel)
+            g = picture(np, 2, 4, oh, ow)
+            tx, tw, tg = there(x, w, g)
+            with at_limits(**limits):
+                found = [
+                    convolution_kernel.conv2d_input_grad(xp, tg, tw, size, window, 1),
+                    convolution_kernel.conv2d_weight_grad(xp, tx, tg, window, 1),
+                ]
+            wanted = textbook.conv2d_input_grad(g, w, size, window)
+            all_agree(found, [wanted, textbook.conv2d_weight_grad(x, g, window)])
+
+
+def phases_and_taps_are_chosen() -> None:
+    """Where they pay, and what the phases of a window are."""
+    xp, window = library(), windows.Window((3, 3), (2, 2), (1, 1))
+    on_processor = xp is np
+    for places, channels, kernel, pay in (
+        ((4, 4), 8, (3, 3), on_processor),
+        ((4, 3), 8, (3, 3), False),
+        ((4, 4), 7, (3, 3), False),
+        ((4, 4), 8, (1, 3), False),
+        ((8, 2), 8, (2, 2), on_processor),
+    ):
+        g = xp.zeros((128, 8, *places), dtype=np.float32)
+        equal(phases.pay(xp, g, channels, window._replace(kernel=kernel)), pay)
+    for shape, channels, pay in (
+        ((2, 4, 3, 5), 8, on_processor),
+        ((2, 4, 3, 5), 7, False),
+        ((1, 1, 1, 1), 8, on_processor),
+        ((1, 50, 1, 25), 8, on_processor),
+        ((0, 4, 3, 5), 8, False),
+        ((100, 50, 1, 25), 8, on_processor),
+        ((100, 50, 1, 26), 8, False),
+    ):
+        equal(taps.pay(xp, xp.zeros(shape), channels), pay)
+    down, across = phases.of(window, (5, 1))
+    even, odd = (slice(0, None, 2), slice(1, None, -2)), (slice(1, None, 2), slice(2, None, -2))
+    equal([(p.elements, p.taps, p.count, p.padding) for p in down], [(*even, 1, 0), (*odd, 2, 0)])
+    equal(len(across), 1)
+    equal(phases.of(window._replace(dilation=(1, 2)), (5, 5)), None)
+    equal(phases.of(windows.Window((1, 1), (1, 1), (1, 1)), (5, 5)), None)
+    equal(
+        taps.laid_shape((3, 9, 9, 7), windows.Window((3, 4), (2, 3), (0, 0), (2, 2)), 3, 2),
+        (3, 9, 3, 4, 7),
+    )
+
+
+def a_late_gradient_is_the_same() -> None:
+    """Left to another thread or not, to the last bit."""
+    xp, w = library(), picture(np, 4, 2, 3, 3)
+    for stride, groups in ((1, 1), (2, 1), (1, 2)):
+        window = windows.Window((3, 3), (stride, stride), (1, 1))
+        x, g = picture(np, 3, 2 * groups, 6, 6), picture(np, 3, 4, 6 // stride, 6 // stride)
+        tx, tg, tw = there(x, g, w)
+        arguments = xp, tg, tx, tw, window, groups
+        early = convolution_kernel.conv2d_grads(*arguments)
+        with at_limits(WORTH_ASIDE=1), mock.patch.object(backend, "_threads", 2):
+            late = convolution_kernel.conv2d_grads(*arguments, late=True)
+            threads.settle()
+            alone = convolution_kernel.conv2d_weight_grad(xp, tx, tg, window, groups, late=True)
+            threads.settle()
+        all_agree(late, early)
+        all_agree([alone], [early[1]])
+
+
 def windows_are_turned() -> None:
     """At stride 1 the input's gradient is a convolution, unless its padding were negative."""
     for stride, padding, dilation, turned in (
@@ -1224,6 +1327,9 @@ SINGLE_CHECKS = [
     pieces_agree,
     rounding_is_taken_out,
     sums_agree,
+    phases_and_taps_agree,
+    phases_and_taps_are_chosen,
+    a_late_gradient_is_the_same,
     windows_are_turned,
     slopes_at_kinks,
     values_agree,
@@ -1398,6 +1504,7 @@ def _notice_on_the_stand_in(suite: Suite, mutant: Mutant) -> str:
 # Mutations that change no result: {rule: {mutated line: reason}}.
 
 LAYOUT = "only where numbers lie in memory: what follows copies where it must"
+LATE = "only who computes it, and when"
 SLOWER = "only which of two ways is taken: the other gives the same numbers, more slowly"
 UNASKED = "computes a gradient that nobody asked for, which the walk drops"
 CAST_LATER = "an array of truth values is cast when it is multiplied"
@@ -1511,18 +1618,58 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "found.append((places, read, [e for e in edges if e.start <= e.stop]))": EMPTY,
     },
     "kernels.convolution.conv2d_input_grad": {
-        "turned = _turned_window(window) if _turning_costs_more(xp, g) else None": SLOWER,
+        "turned = _turned_window(window) if large else None": SLOWER,
         "turned = _turned_window(window)": SLOWER,
         "turned = None": SLOWER,
-        "make = xp.zeros": "zeros that are overwritten",
+        **dict.fromkeys(
+            [
+                "make = xp.zeros",
+                "make = xp.zeros if turned is None else xp.empty",
+                "make = xp.zeros if found is None else xp.empty",
+                "make = xp.zeros if turned is None or found is None else xp.empty",
+            ],
+            "zeros that are overwritten",
+        ),
     },
     "kernels.convolution.conv2d_grads": {
-        "if True:  # if turned is None or _turning_costs_more(xp, g):": SLOWER,
-        "if turned is None:": SLOWER,
-        "threads.share(gradient, 3, alone)": SLOWER,
+        "turned = None": SLOWER,
+        "turned = _turned_window(window)": SLOWER,
+        "turned = _turned_window(window) if _turning_costs_more(xp, g) else None": SLOWER,
+        "if True:  # if turned is None:": SLOWER,
+        **dict.fromkeys(["if not late:", "if True:  # if late:", "if False:  # if late:"], LATE),
+    },
+    "kernels.convolution.conv2d_weight_grad": {
+        "if False:  # if by_taps:": SLOWER,
+        "by_taps = taps.pay(xp, g, w_shape[2])": SLOWER,
+        **dict.fromkeys(["if not late:", "if True:  # if late:", "if False:  # if late:"], LATE),
+    },
+    "kernels.convolution._side_by_side": {
+        **dict.fromkeys(["if not late:", "if True:  # if late:", "if False:  # if late:"], LATE),
         **dict.fromkeys(
             ["if not i == 0:", "if i != 0:", "if i == 1:"],
             "the two are computed in the other order",
+        ),
+        "gradient(2)": "every number but 0 asks for the weight's",
+    },
+    "kernels.taps.pay": {"outputs, batch, _, ow = g.shape": "a product's factors, exchanged"},
+    "kernels.taps._laid": {
+        "down = reach(height, 0, 1, window.padding[0], 2, range(shape[1]))": "tap 0, however far",
+    },
+    "kernels.taps.weight_grad": {"at_once = 1": SLOWER},
+    "kernels.phases.of": {"if place >= count:": SLOWER},
+    "kernels.taps.laid_shape": {
+        **dict.fromkeys(
+            [
+                "rows = oh * stride[0] + (kh - 1) * dilation[0] + 1",
+                "rows = (oh + 1) * stride[0] + (kh - 1) * dilation[0] + 1",
+                "rows = (oh - 1) * stride[0] + kh * dilation[0] + 1",
+                "rows = (oh - 1) * stride[0] + (kh + 1) * dilation[0] + 1",
+                "rows = (oh - 1) * stride[0] + (kh - 1) * dilation[0] + 2",
+                "columns = ow + (kw - 1) * dilation[1]",
+                "columns = ow + kw * dilation[1] // stride[1]",
+                "columns = ow + (kw + 1) * dilation[1] // stride[1]",
+            ],
+            "more room than is needed",
         ),
     },
     "kernels.convolution._gradients": {

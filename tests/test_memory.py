@@ -90,7 +90,7 @@ MODELS = {
 
 def measured(make, x, y):
     """(bytes at the peak of a third step and of all that stays, the model, the batch)"""
-    threads._local.__dict__.clear()  # so that the workspace is counted
+    threads._local.memory = None  # so that the workspace is counted
     gc.collect()
     tracemalloc.start()
     try:

@@ -14,7 +14,15 @@ import pytest
 import minitorch7 as mt
 from minitorch7 import backend, nn
 from minitorch7 import functional as F
-from minitorch7.kernels import columns, elementwise, normalisation, pooling, products, threads
+from minitorch7.kernels import (
+    columns,
+    convolution,
+    elementwise,
+    normalisation,
+    pooling,
+    products,
+    threads,
+)
 from minitorch7.optim import pieces
 
 
@@ -93,6 +101,86 @@ def test_two_callers_at_once_both_get_their_work_done(two):
     for t in others:
         t.join(30)
     assert (totals == 20).all()
+
+
+def test_work_put_aside_is_done_when_settled(count):
+    done = []
+    for i in range(20):
+        threads.later(lambda i=i: (time.sleep(1e-3), done.append(i)))
+    threads.settle()
+    assert sorted(done) == list(range(20))
+    threads.settle()  # nothing is left
+    assert len(done) == 20
+
+
+def test_work_put_aside_goes_on_meanwhile(two):
+    """It waits for the caller to go on: done at once it would never end."""
+    gone_on, names = threading.Event(), []
+
+    def work():
+        assert gone_on.wait(20)
+        names.append(threading.current_thread().name)
+        threads.share(lambda part: names.append(threading.current_thread().name), 3)
+
+    threads.later(work)
+    gone_on.set()
+    for _ in range(2000):
+        if len(names) == 4:
+            break
+        time.sleep(0.005)
+    threads.settle()
+    assert set(names) == {"minitorch7-0"}  # the work inside it is its own
+
+
+def test_an_error_in_work_put_aside_is_raised_when_settled(two):
+    done = []
+
+    def broken():
+        raise ValueError("put aside, and failed")
+
+    threads.later(broken)
+    threads.later(lambda: done.append(1))
+    with pytest.raises(ValueError, match="put aside, and failed"):
+        threads.settle()
+    assert done == [1]
+    threads.settle()
+
+
+def test_late_gradients_change_no_bit(monkeypatch):
+    """Weights used once, twice, and through another operation; a gradient added to; hooks."""
+    monkeypatch.setattr(convolution, "WORTH_ASIDE", 1)
+
+    def gradients(n):
+        monkeypatch.setattr(backend, "_threads", n)
+        mt.manual_seed(0)
+        one, two, three = (
+            nn.Conv2d(3, 8, 3, 1, 1),
+            nn.Conv2d(8, 8, 3, 2, 1),
+            nn.Conv2d(8, 8, 3, 1, 1),
+        )
+        up = nn.ConvTranspose2d(8, 4, 3, 2, 1)
+        seen = []
+        two.weight.register_hook(lambda grad: seen.append(grad.numpy().copy()))
+        x = mt.tensor(np.random.default_rng(0).standard_normal((4, 3, 12, 12), dtype=np.float32))
+        for _ in range(2):
+            h = three(three(two(one(x).relu())).relu())
+            h = F.conv2d(h, three.weight * 2.0, padding=1)
+            (up(h) ** 2).mean().backward()
+        layers = (one, two, three, up)
+        return [p.grad.numpy() for layer in layers for p in layer.parameters()] + seen
+
+    for alone, shared in zip(gradients(1), gradients(2), strict=True):
+        np.testing.assert_array_equal(alone, shared)
+
+
+def test_a_gradient_of_a_gradient_is_never_late(two, monkeypatch):
+    monkeypatch.setattr(convolution, "WORTH_ASIDE", 1)
+    monkeypatch.setattr(threads, "later", None)
+    x = mt.tensor(np.ones((1, 8, 6, 6)), requires_grad=True)
+    w = mt.tensor(np.ones((8, 8, 3, 3)), requires_grad=True)
+    (F.conv2d(x, w) ** 2).sum().backward(create_graph=True)
+    with mt.detect_anomaly():
+        (F.conv2d(x, w) ** 2).sum().backward()
 
 
 def test_a_helper_ends_when_there_is_nothing_to_do(two, monkeypatch):

@@ -37,6 +37,7 @@ class Function:
     """
 
     needs_input_grad: tuple[bool, ...] = ()
+    may_be_late: tuple[bool, ...] = ()  # in `backward`: which gradients nobody reads in this walk
     # Of float16: computed in float32, and these results rounded; see ``functional/autocast.py``.
     wide: tuple[int, ...] = ()
     half_on_gpu = False  # but on CuPy, `forward` takes float16 as it is

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..kernels import threads
 from .anomaly import check_finite
 from .function import Function
 from .state import set_grad_enabled, state
@@ -36,6 +37,8 @@ class Walk:
         self.leaves: dict[Any, Tensor] = {}
         self.targets = None if targets is None else {_key(t): t for t in targets}
         self.roots = list(zip(outputs, grads, strict=True))
+        measured = state.anomaly or state.profile is not None
+        self.late = not (create_graph or measured) and backend.get_num_threads() > 1
         self.order = _sorted_nodes([t.grad_fn for t in outputs if t.grad_fn is not None])
         if targets is None and any(node._saved is None for node in self.order):
             raise _freed("backward")
@@ -60,17 +63,23 @@ class Walk:
         for t, grad in self.roots:
             self._send(t, grad)
         with set_grad_enabled(self.create_graph):
-            for node in reversed(self.order):
-                grads = self._arrived(node, found)
-                if grads is not None and node in self.wanted:
-                    if state.profile is None:
-                        self._differentiate(node, grads)
-                    else:
-                        state.profile.backward(node, grads, self._differentiate)
-                if not self.retain_graph and node in self.wanted:
-                    node.release()
+            try:
+                for node in reversed(self.order):
+                    self._visit(node, found)
+            finally:
+                threads.settle()
             self._finish_leaves(found)
         return found
+
+    def _visit(self, node: Function, found: dict[Any, Tensor]) -> None:
+        grads = self._arrived(node, found)
+        if grads is not None and node in self.wanted:
+            if state.profile is None:
+                self._differentiate(node, grads)
+            else:
+                state.profile.backward(node, grads, self._differentiate)
+        if not self.retain_graph and node in self.wanted:
+            node.release()
 
     def _arrived(self, node: Function, found: dict[Any, Tensor]) -> list[Tensor] | None:
         """The gradients of the node's outputs, after their hooks; None if none has arrived."""
@@ -102,6 +111,7 @@ class Walk:
                 for t in node.inputs
             ]
         )
+        node.may_be_late = tuple([self.late and _may_be_late(t) for t in node.inputs])
         watched, state.anomaly = state.anomaly, False  # the answer is checked as a whole, below
         try:
             answers = node.backward(*grads)
@@ -135,7 +145,11 @@ class Walk:
         if t.grad_fn is None:
             self.leaves[key] = t
         before = self.pending.get(key)
-        self.pending[key] = grad if before is None else before + grad
+        if before is not None:
+            if t.grad_fn is None:
+                threads.settle()  # one of the two may be a late one
+            grad = before + grad
+        self.pending[key] = grad
 
     def _finish_leaves(self, found: dict[Any, Tensor]) -> None:
         given_out = {id(grad.data) for _, grad in self.roots}
@@ -222,6 +236,12 @@ def _tensors(name: str, given: Any) -> list[Tensor]:
 def _key(t: Tensor) -> Any:
     """What identifies a tensor in a walk: the node and output that made it, or the leaf itself."""
     return t if t.grad_fn is None else (t.grad_fn, t.index)
+
+
+def _may_be_late(t: Any) -> bool:
+    """Whether the gradient of an input may still be computed by another thread while the walk goes
+    on: a leaf's, for nothing reads that before the walk ends (float16 is rounded at once)."""
+    return t is not None and t.grad_fn is None and t.data.dtype.itemsize >= 4
 
 
 def _sorted_nodes(roots: list[Function]) -> list[Function]:

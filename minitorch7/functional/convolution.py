@@ -46,11 +46,11 @@ class Conv2d(Function):
         need_x, need_w, need_b = self.needs_input_grad
         dx = dw = None
         if need_x and need_w:
-            dx, dw = Conv2dGrads(self.window, self.groups)(grad, x, w)
+            dx, dw = Conv2dGrads(self.window, self.groups, self.may_be_late[1])(grad, x, w)
         elif need_x:
             dx = Conv2dInputGrad(x.shape[2:], self.window, self.groups)(grad, w, None)
         elif need_w:
-            dw = Conv2dWeightGrad(self.window, self.groups)(x, grad)
+            dw = Conv2dWeightGrad(self.window, self.groups, self.may_be_late[1])(x, grad)
         return dx, dw, sum(grad, (0, 2, 3)) if need_b else None
 
 
@@ -71,22 +71,26 @@ class Conv2dInputGrad(Function):
     def backward(self, grad):
         g, w = self.saved
         need_g, need_w, need_b = self.needs_input_grad
+        to_w = Conv2dWeightGrad(self.window, self.groups, self.may_be_late[1])
         return (
             Conv2d(self.window, self.groups, g.shape[2:])(grad, w, None) if need_g else None,
-            Conv2dWeightGrad(self.window, self.groups)(grad, g) if need_w else None,
+            to_w(grad, g) if need_w else None,
             sum(grad, (0, 2, 3)) if need_b else None,
         )
 
 
 class Conv2dWeightGrad(Function):
-    """W(x, g): w[o,c,u,v] = Σ_{n,i,j} x[n,c, i·s+u·d−p, j·s+v·d−p] · g[n,o,i,j]"""
+    """W(x, g): w[o,c,u,v] = Σ_{n,i,j} x[n,c, i·s+u·d−p, j·s+v·d−p] · g[n,o,i,j]
 
-    def __init__(self, window: Window, groups: int = 1) -> None:
-        self.window, self.groups = window, groups
+    late  another thread may compute it while this one goes on (see ``kernels.threads.later``)
+    """
+
+    def __init__(self, window: Window, groups: int = 1, late: bool = False) -> None:
+        self.window, self.groups, self.late = window, groups, late
 
     def forward(self, xp, x, g):
         self.save(x, g)
-        return kernel.conv2d_weight_grad(xp, x, g, self.window, self.groups)
+        return kernel.conv2d_weight_grad(xp, x, g, self.window, self.groups, self.late)
 
     def backward(self, grad):
         x, g = self.saved
@@ -99,14 +103,17 @@ class Conv2dWeightGrad(Function):
 
 
 class Conv2dGrads(Function):
-    """(I(g, w), W(x, g)) at once: what a training step needs, from one set of columns."""
+    """(I(g, w), W(x, g)) at once: what a training step needs, from one set of columns.
 
-    def __init__(self, window: Window, groups: int = 1) -> None:
-        self.window, self.groups = window, groups
+    late  another thread may compute the second while this one goes on
+    """
+
+    def __init__(self, window: Window, groups: int = 1, late: bool = False) -> None:
+        self.window, self.groups, self.late = window, groups, late
 
     def forward(self, xp, g, x, w):
         self.save(g, x, w)
-        return kernel.conv2d_grads(xp, g, x, w, self.window, self.groups)
+        return kernel.conv2d_grads(xp, g, x, w, self.window, self.groups, self.late)
 
     def backward(self, grad_dx, grad_dw):
         g, x, w = self.saved

@@ -19,8 +19,10 @@ What makes it fast on a processor:
 * at stride 1 the input's gradient is itself a convolution, of dy with the weights turned by 180°,
   and the columns of dy that it needs serve the weight's gradient as well: one im2col for both, and
   no adding back;
-* the output's rows are shared among threads (see ``threads.py``), and at larger strides the two
-  gradients are computed side by side.
+* at larger strides the input's gradient comes apart into convolutions (see ``phases.py``), and the
+  weight's needs no columns where products are small (see ``taps.py``);
+* the output's rows are shared among threads (see ``threads.py``); where the products are large,
+  another thread computes the weights' gradients while the walk backward goes on without them.
 
 On CuPy there is one block: fewer, larger launches; or no columns at all, see `without_columns`. The
 plain forms are in ``textbook.py``, and the seven loops in ``tests/reference/convolution.py``.
@@ -36,13 +38,15 @@ from typing import Any
 
 import numpy as np
 
-from . import cuda, threads
+from .. import backend
+from . import cuda, phases, taps, threads
 from .columns import Layout, col2im, layout, rows_at_a_time
 from .elementwise import add_
 from .products import parts_of, product, transposed_product
 from .windows import Window, batch_first, batch_last
 
 SIDE_BY_SIDE = 5 * 10**6  # multiplications in each gradient, to be computed at the same time
+WORTH_ASIDE = 5 * 10**7  # multiplications in a weight gradient, to be left to another thread
 GRADIENT_BYTES = 16 * 1024 * 1024  # the most that the parts of one weight gradient take together
 MANY_COLUMNS = 32 * 1024 * 1024  # bytes of columns from which a GPU does without
 FEW_PRODUCTS = 1 << 27  # multiplications up to which it does so as well
@@ -107,17 +111,38 @@ def conv2d_input_grad(
     """dy (N, O, oh, ow), w (O, C/groups, kh, kw) → dx (N, C, *size): a transposed convolution."""
     if without_columns(xp, g, w.shape, _places(g), window, groups):
         return cuda.convolution.conv2d_input_grad(xp, g, w, size, window, groups)
-    turned = None if _turning_costs_more(xp, g) else _turned_window(window)
+    large = _turning_costs_more(xp, g)
+    turned = None if large else _turned_window(window)
+    apart = turned is None and not large and phases.pay(xp, g, w.shape[1], window)
+    found = phases.of(window, size) if apart else None
     g = batch_last(xp, g)
-    make = xp.zeros if turned is None else xp.empty
+    make = xp.zeros if turned is None and found is None else xp.empty
     dx = make((w.shape[1] * groups, *size, g.shape[3]), dtype=g.dtype)
     for g_g, w_g, dx_g in _by_group(groups, g, w, dx):
-        if turned is None:
-            _scatter(xp, g_g, w_g, dx_g, window)
-        else:
+        if turned is not None:
             lay = layout(xp, g_g, turned, *size)
             _multiply(xp, lay, lay.matrix(_turned(w_g)), dx_g)
+        elif found is not None:
+            _by_phase(xp, g_g, w_g, dx_g, found)
+        else:
+            _scatter(xp, g_g, w_g, dx_g, window)
     return batch_first(dx)
+
+
+def _by_phase(xp: Any, g: Any, w: Any, dx: Any, found: Any) -> None:
+    """dx (C, H, W, N) from dy (O, oh, ow, N), each phase by a convolution; see ``phases.py``."""
+    for down in found[0]:
+        for across in found[1]:
+            here = dx[:, down.elements, across.elements]
+            if not down.count or not across.count:
+                here[...] = 0
+                continue
+            few = w[:, :, down.taps, across.taps].transpose(1, 0, 2, 3)  # (C, O, …)
+            window = Window((down.count, across.count), padding=(down.padding, across.padding))
+            lay = layout(xp, g, window, *here.shape[1:3])
+            apart = xp.empty(here.shape, dtype=dx.dtype)
+            _multiply(xp, lay, lay.matrix(few), apart)
+            here[...] = apart
 
 
 def _scatter(xp: Any, g: Any, w: Any, dx: Any, window: Window) -> None:
@@ -133,22 +158,50 @@ def _scatter(xp: Any, g: Any, w: Any, dx: Any, window: Window) -> None:
         col2im(xp, dcol, window, rows, dx)
 
 
-def conv2d_weight_grad(xp: Any, x: Any, g: Any, window: Window, groups: int) -> Any:
-    """x (N, C, H, W), dy (N, O, oh, ow) → dw (O, C/groups, kh, kw)."""
+def conv2d_weight_grad(
+    xp: Any, x: Any, g: Any, window: Window, groups: int, late: bool = False
+) -> Any:
+    """x (N, C, H, W), dy (N, O, oh, ow) → dw (O, C/groups, kh, kw).
+
+    late  it need not be there before `threads.settle`: another thread may compute it meanwhile
+    """
     w_shape = (g.shape[1], x.shape[1] // groups, *window.kernel)
     if without_columns(xp, x, w_shape, _places(g), window, groups):
         return cuda.convolution.conv2d_weight_grad(xp, x, g, window, groups)
+    by_taps = taps.pay(xp, g, w_shape[1])
+    late = late and _worth_aside(xp, g, w_shape)
     x, g = batch_last(xp, x), batch_last(xp, g)
     _, oh, ow, _ = g.shape
     dw = xp.empty(w_shape, dtype=x.dtype)
-    for x_g, g_g, dw_g in _by_group(groups, x, g, dw):
-        lay = layout(xp, x_g, window, oh, ow)
-        dw_g[...] = lay.weights(_gradients(xp, lay, g_g, None, None))
+
+    def work() -> None:
+        for x_g, g_g, dw_g in _by_group(groups, x, g, dw):
+            if by_taps:
+                dw_g[...] = taps.weight_grad(x_g, g_g, window)
+                continue
+            lay = layout(xp, x_g, window, oh, ow)
+            dw_g[...] = lay.weights(_gradients(xp, lay, g_g, None, None))
+
+    if late:
+        threads.later(work)
+    else:
+        work()
     return dw
 
 
-def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -> tuple[Any, Any]:
+def _worth_aside(xp: Any, g: Any, w_shape: tuple[int, ...]) -> bool:
+    """Whether the gradient of weights of this shape is worth leaving to another thread."""
+    work = g.size * math.prod(w_shape[1:])
+    return xp is np and work >= WORTH_ASIDE and backend.get_num_threads() > 1
+
+
+def conv2d_grads(
+    xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int, late: bool = False
+) -> tuple[Any, Any]:
     """Both gradients, (dx, dw); at stride 1 from one set of columns of dy.
+
+    late  dw need not be there before `threads.settle`: another thread computes it, from columns of
+          its own, while this one goes on to the layer below
 
     With q = d(k−1) − p, the columns of dy hold col[o, u', v', r, c] = dy[o, r + u'd − q, …]. The
     output place i = r + u'd − q is the one that saw picture row r through tap u = k−1−u'. So
@@ -160,26 +213,48 @@ def conv2d_grads(xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int) -
     if without_columns(xp, g, w.shape, _places(g), window, groups):
         dx = cuda.convolution.conv2d_input_grad(xp, g, w, size, window, groups)
         return dx, cuda.convolution.conv2d_weight_grad(xp, x, g, window, groups)
-    turned = _turned_window(window)
-    if turned is None or _turning_costs_more(xp, g):
-        found: list[Any] = [None, None]
-
-        def gradient(i: int) -> None:
-            if i == 0:
-                found[0] = conv2d_input_grad(xp, g, w, size, window, groups)
-            else:
-                found[1] = conv2d_weight_grad(xp, x, g, window, groups)
-
-        alone = xp is not np or g.size * w[0].size < SIDE_BY_SIDE
-        threads.share(gradient, 2, alone)
-        return found[0], found[1]
-    x, g = batch_last(xp, x), batch_last(xp, g)
-    dx, dw = xp.empty_like(x), xp.empty(w.shape, dtype=w.dtype)
-    for g_g, x_g, w_g, dx_g, dw_g in _by_group(groups, g, x, w, dx, dw):
-        lay = layout(xp, g_g, turned, *size)
-        weights = lay.matrix(_turned(w_g))
-        dw_g[...] = _turned(lay.weights(_gradients(xp, lay, x_g, weights, dx_g)))
+    turned = None if _turning_costs_more(xp, g) else _turned_window(window)
+    late = late and _worth_aside(xp, g, w.shape)
+    if turned is None:
+        return _side_by_side(xp, g, x, w, window, groups, late)
+    g, x = batch_last(xp, g), batch_last(xp, x)
+    dw = xp.empty(w.shape, dtype=w.dtype)
+    if late:
+        threads.later(lambda: _from_columns_of_g(xp, g, x, w, None, dw, turned, groups))
+        return conv2d_input_grad(xp, batch_first(g), w, size, window, groups), dw
+    dx = xp.empty_like(x)
+    _from_columns_of_g(xp, g, x, w, dx, dw, turned, groups)
     return batch_first(dx), dw
+
+
+def _from_columns_of_g(
+    xp: Any, g: Any, x: Any, w: Any, dx: Any, dw: Any, turned: Window, groups: int
+) -> None:
+    """dw, and dx (C, H, W, N) unless it is None, from the columns of dy (O, oh, ow, N)."""
+    for g_g, x_g, w_g, dx_g, dw_g in _by_group(groups, g, x, w, dx, dw):
+        lay = layout(xp, g_g, turned, *x.shape[1:3])
+        weights = None if dx is None else lay.matrix(_turned(w_g))
+        dw_g[...] = _turned(lay.weights(_gradients(xp, lay, x_g, weights, dx_g)))
+
+
+def _side_by_side(
+    xp: Any, g: Any, x: Any, w: Any, window: Window, groups: int, late: bool
+) -> tuple[Any, Any]:
+    """(dx, dw), each from columns of its own: large ones on two threads."""
+    found: list[Any] = [None, None]
+
+    def gradient(i: int) -> None:
+        if i == 0:
+            found[0] = conv2d_input_grad(xp, g, w, x.shape[2:], window, groups)
+        else:
+            found[1] = conv2d_weight_grad(xp, x, g, window, groups, late)
+
+    if late:  # another thread has the second, and the first can be shared
+        gradient(1)
+        gradient(0)
+    else:
+        threads.share(gradient, 2, xp is not np or g.size * w[0].size < SIDE_BY_SIDE)
+    return found[0], found[1]
 
 
 def _gradients(xp: Any, lay: Layout, x: Any, weights: Any, dx: Any) -> Any:
@@ -294,7 +369,10 @@ def _by_group(groups: int, *arrays: Any) -> Iterator[tuple[Any, ...]]:
         yield arrays
         return
     for i in range(groups):
-        yield tuple(a[len(a) // groups * i : len(a) // groups * (i + 1)] for a in arrays)
+        yield tuple(
+            None if a is None else a[len(a) // groups * i : len(a) // groups * (i + 1)]
+            for a in arrays
+        )
 
 
 def _turned_window(window: Window) -> Window | None:

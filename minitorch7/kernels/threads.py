@@ -28,11 +28,11 @@ import numpy as np
 from .. import backend
 
 IDLE_SECONDS = 2.0  # a helper thread that has waited so long for work ends
+MOST_WAITING = 2  # pieces of work put aside for each helper, beyond which the caller does its own
 KEPT_BYTES = 6 * 1024 * 1024  # the most that a thread keeps as its workspace
 
 _helpers: list[_Helper] = []
 _busy = threading.Lock()  # held by the one caller whose work is being shared
-_local = threading.local()
 
 
 def share(work: Callable[[int], None], parts: int, alone: bool = False) -> None:
@@ -47,7 +47,7 @@ def share(work: Callable[[int], None], parts: int, alone: bool = False) -> None:
     if parts == 1:
         work(0)
         return
-    threads = 1 if alone else min(backend.get_num_threads(), parts)
+    threads = 1 if alone or _local.helping else min(backend.get_num_threads(), parts)
     if threads <= 1 or not _busy.acquire(blocking=False):
         for part in range(parts):
             work(part)
@@ -59,6 +59,49 @@ def share(work: Callable[[int], None], parts: int, alone: bool = False) -> None:
         job.finish(job.run())
     finally:
         _busy.release()
+
+
+def later(work: Callable[[], None]) -> None:
+    """Have work() done by another thread while the calling one goes on; `settle` waits for it.
+
+    What work() reads must not change, and what it writes must not be read, before that. Where there
+    is no other thread, or the others have enough to do, it is done at once.
+    """
+    helpers = 0 if _local.helping else backend.get_num_threads() - 1
+    waiting = _local.waiting
+    waiting[:] = [job for job in waiting if job.done.empty() or job.error is not None]
+    if len(waiting) >= MOST_WAITING * helpers:
+        work()
+        return
+    job = _Job(lambda part: work(), 1)
+    waiting.append(job)
+    _awake(helpers)[len(waiting) % helpers].jobs.put(job)
+
+
+def settle() -> None:
+    """Return when all that this thread has put aside by `later` is done, and raise its error."""
+    waiting, errors = _local.waiting, []
+    while waiting:
+        job = waiting.pop()
+        try:
+            job.finish(job.run())  # what no helper has begun is done here, the last first
+        except BaseException as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+class _Local(threading.local):
+    """What each thread has to itself."""
+
+    helping = False  # is it a helper? Then the work inside its work is its own
+    memory: np.ndarray | None = None  # see `workspace`
+
+    def __init__(self) -> None:
+        self.waiting: list[_Job] = []  # put aside by `later`, and not known to be done
+
+
+_local = _Local()
 
 
 class _Job:
@@ -101,6 +144,7 @@ class _Helper(threading.Thread):
         self.jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
 
     def run(self) -> None:
+        _local.helping = True
         while True:
             try:
                 job = self.jobs.get(timeout=IDLE_SECONDS)
@@ -131,6 +175,7 @@ def _forget() -> None:
     """In a forked process: the helpers stayed with the parent."""
     global _busy
     _helpers.clear()
+    _local.waiting.clear()
     _busy = threading.Lock()
 
 
@@ -162,7 +207,7 @@ def workspace(count: int, dtype: Any) -> np.ndarray:
     to `KEPT_BYTES`: fresh memory comes from the system page by page (see `backend.keep_memory`).
     """
     n_bytes = count * np.dtype(dtype).itemsize
-    memory = getattr(_local, "memory", None)
+    memory = _local.memory
     if memory is None or memory.nbytes < n_bytes:
         memory = np.empty(n_bytes, dtype=np.uint8)
         if n_bytes <= KEPT_BYTES:

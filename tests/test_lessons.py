@@ -53,6 +53,85 @@ def run(name: str, out: Path, *arguments: str, backend: str = "numpy") -> str:
     return done.stdout
 
 
+ENGINE = (
+    "1_step 2_neuron 3_doubled 4_paths 5_broadcast 6_orders 7_newton 8_graph 9_residual 10_both"
+).split()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_01_tensors_and_gradients(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    text = run("01_tensors_and_gradients.py", out, "--quick", backend=backend)
+    # a slope, and the step that is best for it
+    rows = re.findall(r"^float(\d\d) (forward|central) +(\S+) +(\S+) +(\S+)$", text, re.M)
+    steps = {(kind, rule): [float(x) for x in found] for kind, rule, *found in rows}
+    assert len(steps) == 4
+    assert all(0.1 < best / expected < 10 for best, _, expected in steps.values())
+    error = {key: found[1] for key, found in steps.items()}
+    assert 1e-4 < error["32", "forward"] < 1e-3 and error["64", "central"] < 1e-10
+    # the scalar engine, and the order it needs
+    found = re.findall(r"^[wxb]: (\S+), finite difference (\S+)$", text, re.M)
+    assert len(found) == 3 and all(abs(float(a) - float(b)) < 2e-8 for a, b in found)
+    long, short, both = re.search(r"long way (\S+) \+ short way (\S+) = (\S+)", text).groups()
+    assert abs(float(long) + float(short) - float(both)) < 2e-4 and found[0][0].startswith(both[:5])
+    visits = re.findall(r"^doubled +(\d+) times: +(\d+) numbers, (\d+) visits$", text, re.M)
+    assert [(int(n), int(v)) for _, n, v in visits] == [
+        (n + 1, 2 ** (n + 1) - 1) for n in (1, 2, 3, 4, 10)
+    ]
+    assert "every path: 4.0\n" in text and "in topological order: 4.0\n" in text
+    assert "pass on what is there: 6.0\n" in text and "visit once: 2.0\n" in text
+    slow, fast = re.search(r"every path (\S+) s, in order (\S+) s", text).groups()
+    assert float(slow) > 10 * float(fast)
+    assert "calling itself: RecursionError: maximum recursion depth exceeded" in text
+    assert "with a list: 1.0\n" in text and "the library: 1.0\n" in text
+    # arrays
+    neuron = [float(x) for x in re.search(r"again: \[(.*)\]", text)[1].split(", ")]
+    assert all(abs(a - float(b)) < 1e-5 for a, (b, _) in zip(neuron, found, strict=True))
+    assert "Jacobian: 321,126,400 numbers; gradient: 50,176" in text
+    summed, columns = re.search(r"gradient of b: (.*\]) +columns of G: (.*)$", text, re.M).groups()
+    assert summed == columns
+    assert "(1, 8, 1, 1)  (16, 8, 7, 7) (0, 2, 3)" in text
+    gaps = re.findall(r"^d[XW] = .*differs by (\S+), differences by (\S+)$", text, re.M)
+    assert len(gaps) == 2 and all(float(a) < 1e-14 and float(b) < 1e-7 for a, b in gaps)
+    # a second backward
+    grown = re.findall(r"^gradient: (.*)$", text, re.M)
+    assert grown == ["[2.0, 4.0]", "[4.0, 8.0]", "[6.0, 12.0]"]
+    assert float(re.search(r"whole differ by (\S+)", text)[1]) < 1e-5
+    joined = " ".join(text.split())
+    assert "walked and freed already; pass retain_graph=True the first time" in joined
+    assert "with retain_graph=True: [4.0, 8.0]" in text
+    assert "it should be 8, and is 12.0" in text
+    assert "requires_grad = False" in text and "equals w: [1.0, 2.0]" in text
+    assert "was changed in place after it was used" in joined
+    # second derivatives
+    orders = [float(x) for x in re.findall(r"^order \d: off by (\S+)$", text, re.M)]
+    assert len(orders) == 4 and max(orders) < 1e-13
+    newton = [float(x) for x in re.findall(r"^Newton, step \d: .* value (\S+)$", text, re.M)]
+    assert len(newton) == 7 and newton[-2] < 1e-8 and newton[-1] < 1e-15
+    assert float(re.search(r"descent, \d+ steps: value (\S+)", text)[1]) > 0.1
+    # an operation of one's own, and which check notices what
+    assert float(re.search(r"differs from the library's by (\S+)", text)[1]) < 1e-14
+    assert "gradcheck: True\ngradgradcheck: True\n" in text
+    assert re.search(r"^Softmax +passes +passes$", text, re.M)
+    for wrong in ("Nothing", "NoFactor", "PlainMean"):
+        assert re.search(rf"^{wrong} +passes +fails$", text, re.M)
+    blind, random = re.findall(r"^batch norm, .*: largest gradient (\S+)$", text, re.M)
+    assert float(blind) < 1e-12 and float(random) > 0.1
+    assert re.search(r"gradcheck: the gradient of input 0 at .* is \S+ by backward but", text)
+    # the graph, and a network trained by both engines
+    assert "8 operations, 4 leaves" in text
+    lasts = re.findall(r"^(?:library|Number) +100 steps in +\S+ s, last loss (\S+)$", text, re.M)
+    assert len(lasts) == 2 and lasts[0] == lasts[1] and float(lasts[0]) < 0.5
+    assert float(re.search(r"all 105 weights agree to (\S+)", text)[1]) < 1e-12
+    assert float(re.search(r"on the right side: (\S+)%", text)[1]) > 85
+    times = re.findall(r"^ +(\d+) +([\d.]+) +([\d.]+)$", text, re.M)
+    assert [row[0] for row in times] == ["15", "37", "105", "337"]
+    assert float(times[-1][1]) > 2 * float(times[0][1])
+    if backend == "numpy":
+        assert float(times[-1][1]) > 2 * float(times[-1][2])
+    assert all((out / f"{name}.png").stat().st_size > 3_000 for name in ENGINE)
+
+
 @pytest.mark.parametrize("backend", ["numpy", "cupy"])
 def test_03_resnet_mnist(tmp_path: Path, backend: str) -> None:
     out = tmp_path / "out"

@@ -15,11 +15,13 @@ Two rules make everything else follow:
   ``retain_graph=True`` asks for it to be kept.
 
 Reading order: `tensor`, `function`, `walk`; beside them `state` (the switches, such as `no_grad`)
-`anomaly` (which layer an error happened in) and `out_of_memory` (what held the memory).
+`anomaly` (which layer an error happened in), `out_of_memory` (what held the memory) and `graph`
+(the recorded graph as plain data, to be drawn).
 """
 
 from .anomaly import layer_names, layer_path, note_layer
 from .function import Function
+from .graph import Graph, graph_of
 from .out_of_memory import OutOfMemoryError
 from .state import (
     detect_anomaly,

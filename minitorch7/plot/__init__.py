@@ -16,6 +16,7 @@ In a notebook a figure that ends a cell is shown by itself.
     matrices    a confusion matrix
     bars        bars, plain or made of parts
     diagram     boxes, circles and triangles with arrows between them
+    graph       a graph of computation in layers, laid out by itself
 
 `canvas` is the place to begin; each of the others needs nothing but it.
 """
@@ -35,6 +36,7 @@ from .canvas import (
     save,
 )
 from .diagram import Diagram
+from .graph import draw_graph
 from .lines import curves, loss_curves, lr_curve, metric_curves, schedule
 from .matrices import confusion
 from .pictures import MASK_COLORS, image_grid, segmentation_grid
@@ -54,6 +56,7 @@ __all__ = [
     "bar_chart",
     "confusion",
     "curves",
+    "draw_graph",
     "image_grid",
     "loss_curves",
     "lr_curve",

@@ -72,6 +72,15 @@ class Arrow:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A line through points, vertical at each of them; with an arrow's head at its end, or not."""
+
+    points: tuple[Point, ...]
+    color: str
+    head: bool
+
+
+@dataclass(frozen=True)
 class Frame:
     """A dashed rectangle around some nodes, with a label on top."""
 
@@ -86,8 +95,10 @@ class Diagram:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.arrows: list[Arrow] = []
+        self.curves: list[Curve] = []
         self.frames: list[Frame] = []
         self.notes: list[tuple[Point, str, str]] = []
+        self.texts: list[tuple[Point, str, str]] = []
         self.key: list[tuple[str, str]] = []
 
     # ----------------------------------------------------------------------------------- shapes
@@ -160,6 +171,15 @@ class Diagram:
             raise ValueError(f"Diagram.loop: side must be 'right' or 'left', got {side!r}")
         self.arrows.append(Arrow(node, node, label, color, False, side))
 
+    def curve(self, points: Iterable[Point], color: str = "black", head: bool = True) -> None:
+        """A line from point to point, up or down at each of them; with `head`, an arrow."""
+        points = tuple(points)
+        for point in points:
+            _check_point("curve", point)
+        if len(points) < 2:
+            raise ValueError(f"Diagram.curve: a line needs two points, got {points!r:.60}")
+        self.curves.append(Curve(points, color, head))
+
     def frame(
         self,
         around: Iterable[str],
@@ -186,6 +206,11 @@ class Diagram:
         self._check_side("note", side)
         self.notes.append((at, text, side))
 
+    def text(self, at: Point, text: str, color: str = "black") -> None:
+        """A text with its middle at a place."""
+        _check_point("text", at)
+        self.texts.append((at, text, color))
+
     def _known(self, function: str, name: str) -> None:
         if not isinstance(name, str) or name not in self.nodes:
             known = ", ".join(map(repr, self.nodes)) or "none"
@@ -210,7 +235,8 @@ class Diagram:
 
         if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in self.key):
             raise ValueError(f"Diagram.figure: key must be pairs (colour, text): {self.key!r:.60}")
-        colors = [thing.color for thing in (*self.nodes.values(), *self.arrows)]
+        things = *self.nodes.values(), *self.arrows, *self.curves
+        colors = [thing.color for thing in things] + [color for _, _, color in self.texts]
         for color in (*colors, *(color for color, _ in self.key)):
             if not is_color_like(color):
                 raise ValueError(f"Diagram.figure: {color!r} is no colour that matplotlib knows")
@@ -267,10 +293,14 @@ class _Drawing:
             self._frame(frame)
         for arrow in self.diagram.arrows:
             (self._loop if arrow.start == arrow.end else self._arrow)(arrow)
+        for curve in self.diagram.curves:
+            self._curve(curve)
         for node in self.diagram.nodes.values():
             self._node(node)
         for at, text, side in self.diagram.notes:
             self._beside(at, text, side)
+        for at, text, color in self.diagram.texts:
+            self._text(at, text, "center", "center", color)
         self._key()
         if title:
             middle = (self._low(0) + self._high(0)) / 2
@@ -332,6 +362,28 @@ class _Drawing:
             )
         )
         self.points += [points[0], points[-1]]
+
+    def _curve(self, curve: Curve) -> None:
+        from matplotlib.patches import FancyArrowPatch
+        from matplotlib.path import Path
+
+        points = list(curve.points)
+        way = points[:1]
+        for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+            middle = (ay + by) / 2
+            way += [(ax, middle), (bx, middle), (bx, by)]
+        style: Any = "-|>,head_length=4.5,head_width=2.2" if curve.head else "-"
+        self.ax.add_patch(
+            FancyArrowPatch(
+                path=Path(way, [Path.MOVETO] + [Path.CURVE4] * (len(way) - 1)),
+                arrowstyle=style,
+                color=curve.color,
+                linewidth=1.2,
+                fill=curve.head,
+                zorder=2,
+            )
+        )
+        self.points += points
 
     def _frame(self, frame: Frame) -> None:
         from matplotlib.patches import Rectangle

@@ -118,7 +118,7 @@ def test_02_convolutions(tmp_path: Path, backend: str) -> None:
     assert "28,901,376 products" in text
     ms = {name: table(text, name)[0] for name in ("seven loops", "nine slices")}
     ms["library"] = table(text, "the library")[0]
-    assert ms["seven loops"] > 50 * ms["nine slices"] and ms["nine slices"] > ms["library"]
+    assert ms["seven loops"] > 1000 * ms["library"] and ms["nine slices"] > ms["library"]
     assert "four loops over arrays after seven loops: faster" in text
     assert len(re.findall(r"^.* after .*: (?:faster|NOT faster here)$", text, re.M)) == 6
 

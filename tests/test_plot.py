@@ -415,3 +415,21 @@ def test_films_that_cannot_be(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=f"save_gif: .*{message}"):
         plot.save_gif(**given)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_drawing_keeps_its_white_and_a_photo_comes_near(tmp_path):
+    numbers = np.arange(25).reshape(5, 5)
+    reads = windows_read(7, 3)
+    frames = plot.draw_windows(reads, (5, 5), (5, 5), 1, numbers, numbers, title="a title")
+    film = Image.open(plot.save_gif(frames, tmp_path / "drawing.gif"))
+    assert film.n_frames == 25
+    for i in (0, 11, 24):
+        film.seek(i)
+        shown = np.asarray(film.convert("RGB"), int)
+        white = (frames[i] == 255).all(-1)
+        assert (shown[white] == 255).all() and np.abs(shown - frames[i]).mean() < 0.2
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)  # 12,000 colours
+    film = Image.open(plot.save_gif(photo, tmp_path / "photo.gif"))
+    film.seek(2)
+    assert np.abs(np.asarray(film.convert("RGB"), int) - photo[2]).mean() < 40

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LONGEST = 655.35  # seconds that a GIF can show one frame: it counts hundredths, in two bytes
+DRAWN = 4096  # colours up to which frames are a drawing; photos have more
 
 
 def save_gif(frames: Sequence[Any], path: str | Path, fps: float = 5, last: float = 1.5) -> Path:
@@ -53,18 +54,29 @@ def gif(images: Sequence[Image], times: Sequence[float]) -> bytes:
 
     Greys are kept exactly; colours share one palette of 256, so that they do not flicker.
     """
-    from PIL import Image
-
     if any(image.mode != "L" for image in images):
-        images = [image.convert("RGB") for image in images]
-        step = -(-len(images) // 16)  # enough of them to see all colours
-        sheet = np.concatenate([np.asarray(image) for image in images[::-step]])
-        palette = Image.fromarray(sheet).quantize(256)
-        images = [image.quantize(palette=palette) for image in images]
+        images = _with_one_palette([image.convert("RGB") for image in images])
     buffer = io.BytesIO()
     first, *others = images
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=list(times), loop=0)
     return buffer.getvalue()
+
+
+def _with_one_palette(images: Sequence[Image]) -> list[Image]:
+    from PIL import Image
+
+    step = -(-len(images) // 16)  # enough of them to see all colours
+    sheet = np.concatenate([np.asarray(image) for image in images[::-step]])
+    if len(np.unique(sheet.reshape(-1, 3) @ (1 << 16, 1 << 8, 1))) > DRAWN:
+        palette = Image.fromarray(sheet).quantize(256)
+        return [image.quantize(palette=palette) for image in images]
+    # a drawing: no dots of other colours, and its white stays white, which Pillow's quicker way of
+    # matching with a given palette does not promise
+    whole = Image.fromarray(np.concatenate([np.asarray(image) for image in images]))
+    whole = whole.quantize(256, kmeans=1)
+    width, height = images[0].size
+    tops = range(0, whole.height, height)
+    return [whole.crop((0, top, width, top + height)) for top in tops]
 
 
 def _as_image(i: int, frame: Any) -> Image:

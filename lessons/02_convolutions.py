@@ -1062,7 +1062,7 @@ lesson.show(plot.plot_multi(draw_fields, 2, 5, (13, 5.6)), options, "6_fields")
 # | products cut to size | `minitorch7/kernels/products.py:32` `product` |
 # | dx, dw from one im2col | `minitorch7/kernels/convolution.py:150` `conv2d_grads` |
 # | windows, frame by frame | `minitorch7/plot/convolution.py:22` `draw_windows` |
-# | the films | `minitorch7/plot/film.py:19` `save_gif` |
+# | the films | `minitorch7/plot/film.py:20` `save_gif` |
 #
 # ## Try it
 #

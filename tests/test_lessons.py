@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = (
@@ -156,6 +157,77 @@ def test_a_second_run_loads_what_the_first_trained(tmp_path: Path) -> None:
     assert again.count("training had finished") == 3
     found = [re.findall(r": accuracy ([\d.]+)", text) for text in (first, again)]
     assert found[0] == found[1]
+
+
+CONVOLUTIONS = "1_edges 2_windows 3_columns 4_matrix 5_speed 6_fields".split()
+FILMS = {"plain": 9, "padding": 25, "stride": 9, "dilation": 9, "transposed": 9}  # frames
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_02_convolutions(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    text = run("02_convolutions.py", out, "--quick", backend=backend)
+    assert "result: (1, 2, 26, 26)" in text
+    gaps = re.findall(r"(?:differs|differs from the (?:layer|last frame)) by (\S+)", text)
+    assert len(gaps) == 16 and all(float(gap.rstrip(",")) < 1e-4 for gap in gaps)
+    assert float(re.search(r"on an even grey: at most (\S+)", text)[1]) < 1e-6
+
+    # sizes, and what is never read
+    films = re.findall(r"gif: (\d) → (\d), (\d+) pixels never read; .* the same: True$", text, re.M)
+    assert films == [("5", "3", "0"), ("5", "5", "0"), ("8", "3", "15"), ("7", "3", "0")]
+    sizes = re.findall(r"^ *\d+ +\d +\d +\d +\d +(\d+) +(\d+) +(\d+)$", text, re.M)
+    assert [int(size) for size, _, _ in sizes] == [26, 28, 14, 4, 3, 3, 28, 28, 14, 14, 15, 112]
+    assert all(size == rule for size, rule, _ in sizes)
+    assert [int(unread) for _, _, unread in sizes] == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 14, 0]
+    assert "630 convolutions of every kind; the rule is wrong for 0" in text
+    found = re.search(r"(\d+) transposed ones; the rule is wrong for (\d+), .* for (\d+)", text)
+    assert int(found[1]) > 300 and found[2] == found[3] == "0"
+
+    # one product, one matrix, and the gradients
+    assert "[[1, 2, 2, 1], [2, 4, 4, 2], [2, 4, 4, 2], [1, 2, 2, 1]]" in text
+    assert "padding 1: columns are 9 times larger" in text
+    assert "same size: (25, 25)  stride 2: (9, 49)" in text
+    assert "A is (196, 784), 1.09 % of it is not 0" in text
+    rows = re.findall(r"^ +\d +\d +(\S+) +(\S+) +(\S+) +(\S+)$", text, re.M)
+    assert len(rows) == 4 and all(float(gap) < 1e-8 for row in rows for gap in row)
+    both = re.search(r"from one set of columns: (\S+) (\S+)", text)
+    assert max(float(both[1]), float(both[2])) < 1e-12
+
+    # speed: what must hold on any machine
+    assert "28,901,376 products" in text
+    ms = {name: table(text, name)[0] for name in ("seven loops", "nine slices")}
+    ms["library"] = table(text, "the library")[0]
+    assert ms["seven loops"] > 1000 * ms["library"] and ms["nine slices"] > ms["library"]
+    assert "four loops over arrays after seven loops: faster" in text
+    assert len(re.findall(r"^.* after .*: (?:faster|NOT faster here)$", text, re.M)) == 6
+
+    # parameters, products, receptive fields
+    rows = re.findall(r"^(\S.{19}) +([\d,]+) +([\d,]+) +([\d.]+) +[\d.]+$", text, re.M)
+    counts = {name.strip(): int(n.replace(",", "")) for name, n, _, _ in rows}
+    assert counts == {
+        "5 × 5": 102400,
+        "3 × 3": 36864,
+        "3 × 3 twice": 73728,
+        "3 × 1, then 1 × 3": 24576,
+        "3 × 3, 4 groups": 9216,
+        "depthwise + 1 × 1": 64 * 9 + 64 * 64,
+        "1 × 1": 4096,
+    }
+    assert all(int(p.replace(",", "")) == 196 * counts[n.strip()] for n, _, p, _ in rows)
+    fields = re.findall(r"^ +\d +(\d+) +(\d+) +(\d+) +(\d+) .* agree$", text, re.M)
+    assert [[int(n) for n in row] for row in fields] == [
+        [14, 3, 2, 14],
+        [7, 7, 4, 12],
+        [4, 15, 8, 16],
+        [2, 31, 16, 16],
+        [1, 63, 32, 0],
+    ]
+    assert "DIFFER" not in text
+    assert all((out / f"{name}.png").stat().st_size > 5_000 for name in CONVOLUTIONS)
+    for name, frames in FILMS.items():
+        with Image.open(out / f"{name}.gif") as film:
+            assert film.n_frames == frames and film.info["loop"] == 0
+        assert 10_000 < (out / f"{name}.gif").stat().st_size < 300_000
 
 
 UPSAMPLING = "1_places 2_copy_and_mix 3_zeros 4_overlaps 5_new_layers 6_patterns 7_race".split()

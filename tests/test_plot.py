@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from minitorch7 import plot
 
@@ -273,3 +274,162 @@ def test_lines_that_cannot_be_drawn(x, ys, message):
 def test_a_number_not_known_leaves_a_gap():
     line = plot.curves([0, 1], {"a": [None, 2]}).axes[0].lines[0]
     assert np.isnan(line.get_ydata()[0]) and line.get_ydata()[1] == 2
+
+
+# ------------------------------------------------------------------------------- windows and films
+
+
+def windows_read(size, kernel, stride=1, dilation=1):
+    """The numbers of the pixels that each window reads, by the formula: (kernel², places)."""
+    fits = (size - dilation * (kernel - 1) - 1) // stride + 1
+    return np.array(
+        [
+            [
+                (i * stride + u * dilation) * size + j * stride + v * dilation
+                for i, j in np.ndindex(fits, fits)
+            ]
+            for u, v in np.ndindex(kernel, kernel)
+        ]
+    )
+
+
+CELL = 20
+
+
+def colours(frame, left, top, rows, columns):
+    """The fill of each cell of a grid whose corner is (left, top) in cells: (rows, columns, 3)."""
+    y = ((top + np.arange(rows) + 0.25) * CELL).astype(int)  # beside the number in the middle
+    x = ((left + np.arange(columns) + 0.25) * CELL).astype(int)
+    return frame[y][:, x].astype(int)
+
+
+def test_a_frame_for_each_place_shows_what_the_window_reads():
+    reads = windows_read(6, 3, stride=2)  # 2 × 2 places; the last row and column are not read
+    frames = plot.draw_windows(reads, (6, 6), (2, 2), cell=CELL)
+    assert len(frames) == 4 and {frame.shape for frame in frames} == {(7 * CELL, 11 * CELL, 3)}
+    assert all(frame.dtype == np.uint8 for frame in frames)
+    for i, frame in enumerate(frames):
+        picture, result = colours(frame, 0.5, 0.5, 6, 6), colours(frame, 8.5, 2.5, 2, 2)
+        blue = (picture[..., 2] - picture[..., 0]).ravel()  # white and grey have none
+        now = np.isin(np.arange(36), reads[:, i])
+        assert (blue[now] > 120).all() and (blue[~now] < 100).all()
+        before = np.isin(np.arange(36), reads[:, :i]) & ~now
+        assert (blue[before] > 20).all()
+        red = (result[..., 0] - result[..., 2]).ravel()
+        assert red[i] > 200 and (red[:i] > 20).all() and (np.abs(red[i + 1 :]) < 5).all()
+    never = colours(frames[-1], 0.5, 0.5, 6, 6)[-1]
+    assert (never.max(-1) - never.min(-1) < 5).all()  # white, or under the ray grey
+
+
+def test_padding_is_grey_and_numbers_appear_as_they_come():
+    reads = windows_read(5, 3)  # 3 × 3 pixels and 1 of padding
+    bare = plot.draw_windows(reads, (3, 3), (3, 3), 1, cell=CELL)
+    corner = colours(bare[0], 0.5, 0.5, 5, 5)[0, 0]
+    assert corner.max() == corner.min() < 230
+    numbered = plot.draw_windows(
+        reads, (3, 3), (3, 3), (1, 1), np.arange(9).reshape(3, 3), np.full((3, 3), 8), cell=CELL
+    )
+    assert {frame.shape for frame in numbered} == {bare[0].shape}
+    written = [(a != b).any(-1) for a, b in zip(bare, numbered, strict=True)]
+    picture, result = slice(0, 6 * CELL), slice(7 * CELL, None)
+    assert all(changed[:, picture].any() for changed in written)
+    counts = [changed[:, result].sum() for changed in written]
+    assert all(a < b for a, b in zip(counts, counts[1:], strict=False))  # one more in each frame
+    titled = plot.draw_windows(reads, (3, 3), (3, 3), 1, title="padding 1", cell=CELL)
+    assert len(titled[0]) == len(bare[0]) + CELL
+
+
+def test_a_transposed_convolution_writes_and_overlaps_are_stronger():
+    reads = windows_read(5, 3, stride=2)  # 2 × 2 pixels write into 5 × 5
+    frames = plot.draw_windows(reads, (5, 5), (2, 2), writes=True, cell=CELL)
+    large = colours(frames[-1], 4.5, 0.5, 5, 5)
+    red = large[..., 0] - large[..., 2]
+    small = colours(frames[-1], 0.5, 2.0, 2, 2)
+    assert (small[..., 2] > small[..., 0]).all()  # the source is blue
+    assert red[2, 2] > red[2, 1] > 20 and red[1, 2] > red[1, 1] > 20  # twice written, and once
+    sums = np.arange(4 * 25).reshape(4, 5, 5)
+    assert len(plot.draw_windows(reads, (5, 5), (2, 2), picture=sums, writes=True)) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"reads": np.zeros((9, 3))}, r"reads must be \(taps, 4\) .* got shape \(9, 3\)"),
+        (
+            {"reads": np.full((9, 4), 16)},
+            "reads must be whole numbers from 0 to 15.* they go from 16 to 16",
+        ),
+        ({"reads": np.full((9, 4), 0.5)}, "reads must be whole numbers"),
+        ({"picture": np.zeros((3, 4))}, r"picture must have shape \(4, 4\), or \(4, 4, 4\)"),
+        ({"result": np.zeros(4)}, r"result must have shape \(2, 2\)"),
+    ],
+)
+def test_windows_that_do_not_fit(arguments, message):
+    given = {"reads": windows_read(4, 3), "size_in": (4, 4), "size_out": (2, 2)} | arguments
+    with pytest.raises(ValueError, match=f"draw_windows: {message}"):
+        plot.draw_windows(**given)
+
+
+def test_a_film_keeps_its_frames_times_and_colours(tmp_path):
+    frames = np.zeros((3, 12, 16, 3), np.uint8)
+    for i, colour in enumerate(([200, 30, 40], [10, 90, 250], [120, 120, 0])):
+        frames[i] = colour
+    path = plot.save_gif(frames, tmp_path / "new" / "film.gif", fps=4, last=2)
+    film = Image.open(path)
+    assert film.n_frames == 3 and film.info["loop"] == 0 and film.size == (16, 12)
+    times = []
+    for i in range(3):
+        film.seek(i)
+        times.append(film.info["duration"])
+        assert np.abs(np.asarray(film.convert("RGB"), int) - frames[i]).max() <= 4
+    assert times == [250, 250, 2000]
+    greys = [np.full((4, 4), value, np.uint8) for value in (0, 77, 255)]
+    film = Image.open(plot.save_gif(greys, tmp_path / "grey.gif"))
+    film.seek(1)
+    assert (np.asarray(film.convert("RGB")) == 77).all()
+    pages = [Image.new("RGB", (5, 5), name) for name in ("red", "blue")]
+    assert Image.open(plot.save_gif(pages, tmp_path / "pages.gif")).n_frames == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"frames": []}, "there are no frames"),
+        ({"frames": [np.zeros((2, 2))]}, r"frame 0 is float64 of shape \(2, 2\)"),
+        ({"frames": np.zeros((1, 3, 4, 4), np.uint8)}, r"frame 0 is uint8 of shape \(3, 4, 4\)"),
+        (
+            {"frames": [np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)]},
+            r"differ in size \(width, height\): \[\(2, 2\), \(3, 2\)\]",
+        ),
+        ({"path": "film.png"}, "writes a GIF, got 'film.png'; use a .gif name"),
+        ({"fps": 0}, "fps must be a number from 0.01 to 50 a second, got 0"),
+        ({"fps": np.nan}, "fps must be"),
+        ({"fps": "5"}, "fps must be"),
+        ({"last": 0}, "last must be a number of seconds up to 655.35, got 0"),
+        ({"last": 1e6}, "last must be"),
+    ],
+)
+def test_films_that_cannot_be(tmp_path, arguments, message):
+    given = {"frames": [np.zeros((2, 2), np.uint8)], "path": "film.gif"} | arguments
+    given["path"] = tmp_path / given["path"]
+    with pytest.raises(ValueError, match=f"save_gif: .*{message}"):
+        plot.save_gif(**given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_drawing_keeps_its_white_and_a_photo_comes_near(tmp_path):
+    numbers = np.arange(25).reshape(5, 5)
+    reads = windows_read(7, 3)
+    frames = plot.draw_windows(reads, (5, 5), (5, 5), 1, numbers, numbers, title="a title")
+    film = Image.open(plot.save_gif(frames, tmp_path / "drawing.gif"))
+    assert film.n_frames == 25
+    for i in (0, 11, 24):
+        film.seek(i)
+        shown = np.asarray(film.convert("RGB"), int)
+        white = (frames[i] == 255).all(-1)
+        assert (shown[white] == 255).all() and np.abs(shown - frames[i]).mean() < 0.2
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)  # 12,000 colours
+    film = Image.open(plot.save_gif(photo, tmp_path / "photo.gif"))
+    film.seek(2)
+    assert np.abs(np.asarray(film.convert("RGB"), int) - photo[2]).mean() < 40

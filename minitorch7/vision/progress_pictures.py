@@ -29,6 +29,7 @@ from ..functional._arguments import check_integer
 from ..learner import Callback
 from ..learner.interpret import host
 from ..learner.schedule import LRFinder
+from ..plot.film import gif
 from .gan_losses import is_finite
 
 if TYPE_CHECKING:
@@ -183,13 +184,10 @@ def grid_of(images: Any, rows: int | None = None) -> Any:
 def gif_of(folder: str | Path, path: str | Path, ms: int = 300, last_ms: int = 2000) -> Path:
     """The pictures that `ProgressPictures` left in a folder, as a film that begins again.
 
-    ms, last_ms   how long each stays, and the last of them. Greys are kept exactly; colours share
-    one palette of 256, so that they do not flicker.
+    ms, last_ms   how long each stays, and the last of them
 
     DataError where the folder has none, they differ in size or one cannot be read.
     """
-    from PIL import Image
-
     path = _path_of("gif_of", path, ".gif")
     for name, time in (("ms", ms), ("last_ms", last_ms)):
         if not is_finite(time) or not 10 <= time <= 655_350:
@@ -201,17 +199,8 @@ def gif_of(folder: str | Path, path: str | Path, ms: int = 300, last_ms: int = 2
     if len({frame.size for frame in frames}) > 1:
         sizes = sorted({frame.size for frame in frames})
         raise DataError(f"gif_of: the pictures in {folder} differ in size: {sizes}; remove some")
-    if any(frame.mode != "L" for frame in frames):
-        frames = [frame.convert("RGB") for frame in frames]
-        step = -(-len(frames) // 16)  # enough of them to see all colours
-        sheet = np.concatenate([np.asarray(frame) for frame in frames[::-step]])
-        palette = Image.fromarray(sheet).quantize(256)
-        frames = [frame.quantize(palette=palette) for frame in frames]
-    buffer = io.BytesIO()
     times = [ms] * (len(frames) - 1) + [last_ms]
-    first, *others = frames
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=times, loop=0)
-    write_atomically(path, buffer.getvalue(), "gif_of")
+    write_atomically(path, gif(frames, times), "gif_of")
     return path
 
 

@@ -440,8 +440,8 @@ print("probabilities:", " ".join(f"{p:.4f}" for p in probabilities))
 # | the smoothed loss | `minitorch7/learner/recorder.py:22` `SmoothedLoss` |
 # | `rand_pad` | `minitorch7/data/transforms.py:153` `rand_pad` |
 #
-# (Delete one line of `BatchNormGrad`, run `python -m minitorch7.gradcheck norm`, and see
-# what finite differences say of it. Then put it back.)
+# (Delete one line of `BatchNormGrad`, run `python -m minitorch7.gradcheck norm`, and
+# see what finite differences say of it. Then put it back.)
 #
 # ## Try it
 #

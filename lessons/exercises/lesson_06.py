@@ -70,11 +70,10 @@ def block(answer: Any) -> None:
             wanted[0],
             {
                 "A pixel shuffle doubles the grid and leaves half of the channels; "
-                "only "
-                "the encoder's come across as they are.": up + across,
+                "only the encoder's come across as they are.": up + across,
                 "A pixel shuffle takes four channels for one, but the convolution "
-                "before "
-                "it has made twice as many first: half are left.": up // 4 + across,
+                "before it has made twice as many first: half are left.": up // 4
+                + across,
                 "That is the last block's: it alone gives out half (final_div).": (
                     wanted[0] // 2
                 ),
@@ -95,8 +94,7 @@ def block(answer: Any) -> None:
                     wanted[1] - 9 * ni**2 - ni
                 ),
                 "The convolution before the shuffle gives four channels for each of "
-                "the "
-                "up_in_c/2 that are left.": (
+                "the up_in_c/2 that are left.": (
                     wanted[1] - 2 * up * (up + 1) + up // 2 * (up + 1)
                 ),
                 "The convolution before the shuffle is 1 × 1.": (
@@ -147,8 +145,7 @@ def mean_iou(answer: Any) -> None:
         found = answer(counts.copy())
         slips = {
             "This is the share of right pixels. A class that fills the picture rules "
-            "it; "
-            "here each class counts the same.": right.sum() / counts.sum(),
+            "it; here each class counts the same.": right.sum() / counts.sum(),
             "Right over what is there: a network that calls everything a car finds "
             "all cars. What it wrongly claims belongs to the union, too.": (
                 right[there] / rows[there]
@@ -162,8 +159,7 @@ def mean_iou(answer: Any) -> None:
                 right[there] / (rows + columns)[there]
             ).mean(),
             "A class that is nowhere in the masks must not pull the mean down: leave "
-            "it "
-            "out.": np.nan_to_num(iou_per_class(counts)).mean(),
+            "it out.": np.nan_to_num(iou_per_class(counts)).mean(),
         }
         expect_no_slip(found, wanted, slips)
         expect_close(found, wanted, f"mean_iou of {counts.tolist()}")
@@ -186,8 +182,7 @@ def attended(answer: Any) -> None:
         slips = {
             "That is how many places there are. Each looks at each.": count,
             "Attention stands not on the picture's own grid, but on an eighth of it "
-            "each "
-            "way.": (h * w) ** 2,
+            "each way.": (h * w) ** 2,
             "The grid is halved three times, and each time rounded up.": (
                 (h // 8) * (w // 8)
             )

@@ -146,10 +146,13 @@ def penalty(answer: Any) -> None:
 def score(answer: Any) -> None:
     expect_function(answer, "score", "shares")
     rng = np.random.default_rng()
-    for shares in ([0.25, 0.75], [0.1] * 10, [1.0], rng.dirichlet(np.ones(6)).tolist()):
-        p = np.array(shares)
-        # of answers that are all sure: exp(mean KL(answer ‖ average))
-        wanted = float(np.exp(sum(share * np.log(1 / share) for share in p)))
+    for counts in ([1, 3], [1] * 10, [1], rng.integers(1, 9, 6).tolist()):
+        n = len(counts)
+        answers = np.repeat(np.eye(n), counts, axis=0) + 1e-12  # the judge is sure
+        differ = (answers * np.log(answers / answers.mean(0))).sum(1)
+        wanted = float(np.exp(differ.mean()))
+        p = np.array(counts) / sum(counts)
+        shares = p.tolist()
         found = answer(list(shares))
         slips = {
             "How many classes there are is the score only if all are equally "

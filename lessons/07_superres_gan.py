@@ -367,6 +367,7 @@ learn_crit = Learner(
     wd=1e-3,
     path=options.out,
 )
+print(f"this one: {sum(p.numel() for p in learn_crit.model.parameters()):,} parameters")
 train(learn_crit, "critic", 6 if on_gpu else 80, 1e-3, taste=5)
 accuracy = learn_crit.recorder.metrics[-1][0]
 lesson.beside_published(options, "the critic", accuracy, [("the lesson", 0.9762)])

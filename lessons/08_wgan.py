@@ -464,9 +464,9 @@ lesson.show(figure, options, "10_photos")
 # pictures, two arrays, the pair (the critic's loss, the generator's). Mind the signs,
 # fastai's: both networks make theirs as small as they can.
 #
-# **8.3** The small critic above has n = 16 hidden units and weights within c = 0.3, and
-# says something of points 1 apart. Write `says(gap, n, c)`: the most that such a critic
-# can say of points `gap` apart. Then look what it did say.
+# **8.3** How steep can a clipped network be? Of the small critic above one can know: it
+# has n = 16 hidden units, and its weights are within c = 0.3. Write `says(gap, n, c)`:
+# the most that such a critic can say of points `gap` apart. Then look at what it said.
 #
 # **8.4** Write `penalty(w)`: the gradient penalty, times 10, of the critic C(x) = Σ w·x
 # + b, for any pictures. Why does it not depend on them?

@@ -98,7 +98,7 @@ def batch_norm(answer: Any) -> None:
             "This is normalised, but neither scaled by γ nor shifted by β.": y,
         }
         expect_no_slip(found, wanted, slips)
-        expect_close(found, wanted, f"the answer for x of shape {x.shape}")
+        expect_close(found, wanted, f"The answer for x of shape {x.shape}")
 
 
 @exercise("3.3")

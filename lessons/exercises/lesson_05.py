@@ -127,7 +127,7 @@ def nearest_and_blur(answer: Any) -> None:
         "Too strong by four: the blur is a mean, and not a sum, of four pixels.",
     )
     expect_close(
-        found[inside], wanted[inside], "away from the edge, a random picture", 1e-5
+        found[inside], wanted[inside], "Away from the edge, a random picture", 1e-5
     )
 
 
@@ -158,7 +158,7 @@ def icnr(answer: Any) -> None:
         x = mt.tensor(rng.normal(0, 1, (2, ni, 5, 5)))
         found = F.pixel_shuffle(F.conv2d(x, mt.tensor(_host(weight))), s)
         wanted = F.interpolate(F.conv2d(x, mt.tensor(kernel)), scale_factor=s)
-        expect_close(found, wanted, "a random picture, convolved and shuffled")
+        expect_close(found, wanted, "A random picture, convolved and shuffled")
 
 
 @exercise("5.6")
@@ -188,7 +188,7 @@ def icnr_stamp(answer: Any) -> None:
         "1 into one block and its taps 2 and 3 into the next.",
     )
     expect_close(
-        blocks[:, :, :, 0, :, 0], _stamped(x, kernel, 1), "the colour of the blocks"
+        blocks[:, :, :, 0, :, 0], _stamped(x, kernel, 1), "The colour of the blocks"
     )
 
 

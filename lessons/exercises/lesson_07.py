@@ -43,7 +43,7 @@ def decibels(answer: Any) -> None:
     }
     found = answer(made.copy(), originals.copy())
     expect_no_slip(found, wanted, slips)
-    expect_close(found, wanted, "the answer for four pictures")
+    expect_close(found, wanted, "The answer for four pictures")
 
 
 @exercise("7.2")
@@ -203,7 +203,7 @@ def generator_loss(answer: Any) -> None:
     }
     found = answer(scores.copy(), made.copy(), originals.copy())
     expect_no_slip(found, wanted, slips)
-    expect_close(found, wanted, "the generator's loss", 1e-4)
+    expect_close(found, wanted, "The generator's loss", 1e-4)
 
 
 @cache

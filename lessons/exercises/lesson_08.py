@@ -42,7 +42,7 @@ def distance(answer: Any) -> None:
         }
         found = answer(a.copy(), b.copy())
         expect_no_slip(found, wanted, slips)
-        expect_close(found, wanted, f"the distance of two piles of {n}")
+        expect_close(found, wanted, f"The distance of two piles of {n}")
 
 
 @exercise("8.2")
@@ -62,7 +62,7 @@ def losses(answer: Any) -> None:
         "The critic's sign. It makes its loss small, and in the lesson's signs that is "
         "to give real pictures *low* scores.",
     )
-    expect_close(found[0], wanted[0], "the critic's loss")
+    expect_close(found[0], wanted[0], "The critic's loss")
     expect(
         not like(found[1], -wanted[1]),
         "The generator's sign. Real pictures get low scores here, so low is what it "
@@ -73,7 +73,7 @@ def losses(answer: Any) -> None:
         "The real pictures' part is right and idle: the generator cannot move it. Its "
         "loss is of its own pictures alone.",
     )
-    expect_close(found[1], wanted[1], "the generator's loss")
+    expect_close(found[1], wanted[1], "The generator's loss")
 
 
 @exercise("8.3")

@@ -174,7 +174,7 @@ def terms(answer: Any) -> None:
         if w != 1:
             slips["The weight w of the layer is missing."] = wanted[0] / w
         expect_no_slip(found[0], wanted[0], slips)
-        expect_close(found[0], wanted[0], "the term of the activations", 1e-4)
+        expect_close(found[0], wanted[0], "The term of the activations", 1e-4)
         gx, gy = (gram_matrix(mt.tensor(f)).numpy() for f in (fx, fy))
         slips = {
             "5000 is missing: entries of Gram matrices are small.": wanted[1] / 5000,
@@ -192,7 +192,7 @@ def terms(answer: Any) -> None:
                 "weight in w: 5000·w²."
             ] = wanted[1] / w
         expect_no_slip(found[1], wanted[1], slips)
-        expect_close(found[1], wanted[1], "the term of the Gram matrices", 1e-4)
+        expect_close(found[1], wanted[1], "The term of the Gram matrices", 1e-4)
 
 
 @exercise("9.5")

@@ -139,7 +139,7 @@ def gru(answer: Any) -> None:
     }
     found = answer(*[array.copy() for array in given])
     expect_no_slip(found, wanted, slips)
-    expect_close(found, wanted, f"the state after one step, for x {x.shape}")
+    expect_close(found, wanted, f"The state after one step, for x {x.shape}")
 
 
 @exercise("10.5")

@@ -201,7 +201,7 @@ lesson.show(learn.recorder.plot(), options, "3_lr_find")
 
 # %% [markdown]
 # The rate 0.1 is on the steep way down. Now the training itself: one *cycle*, in
-# which the learning rate rises from 0.1/25 to 0.1 over the first third of the
+# which the learning rate rises from 0.1/25 to 0.1 over three tenths of the
 # batches, and falls to nearly nothing over the rest, while Adam's momentum goes
 # the other way. Fast in the middle, careful at the end.
 
@@ -420,25 +420,68 @@ print("probabilities:", " ".join(f"{p:.4f}" for p in probabilities))
 #
 # | here | there |
 # |---|---|
-# | `nn.conv_layer`, `nn.res_block` | `minitorch7/nn/blocks.py` |
-# | `MergeLayer`, `SequentialEx` | `minitorch7/nn/containers.py` |
-# | the convolution as a matrix product | `minitorch7/kernels/convolution.py` |
-# | its gradients, of every order | `minitorch7/functional/convolution.py` |
-# | batch norm and its gradient | `minitorch7/functional/normalisation.py` |
-# | the walk backward | `minitorch7/autograd/walk.py` |
-# | one cycle | `minitorch7/optim/schedules.py` |
-# | the training loop | `minitorch7/learner/learner.py` |
+# | `nn.conv_layer` | `minitorch7/nn/blocks.py:22` `conv_layer` |
+# | `nn.res_block` | `minitorch7/nn/blocks.py:93` `res_block` |
+# | `SequentialEx` | `minitorch7/nn/containers.py:105` `SequentialEx` |
+# | `MergeLayer` | `minitorch7/nn/containers.py:76` `MergeLayer` |
+# | convolution | `minitorch7/functional/convolution.py:30` `Conv2d` |
+# | its gradients | `minitorch7/functional/convolution.py:101` `Conv2dGrads` |
+# | as a matrix product | `minitorch7/kernels/convolution.py:57` `conv2d` |
+# | windows as columns | `minitorch7/kernels/columns.py:48` `im2col` |
+# | batch norm | `minitorch7/functional/normalisation.py:28` `BatchNorm` |
+# | its gradient | `minitorch7/functional/normalisation.py:51` `BatchNormGrad` |
+# | cross entropy | `minitorch7/functional/losses.py:67` `CrossEntropy` |
+# | Kaiming's start | `minitorch7/nn/init.py:91` `kaiming_normal_` |
+# | the walk backward | `minitorch7/autograd/walk.py:17` `Walk` |
+# | Adam, true weight decay | `minitorch7/optim/optimizer.py:345` `AdamW` |
+# | one cycle | `minitorch7/optim/schedules.py:32` `OneCycle` |
+# | `lr_find` | `minitorch7/learner/schedule.py:38` `LRFinder` |
+# | the training loop | `minitorch7/learner/learner.py:38` `Learner` |
+# | the smoothed loss | `minitorch7/learner/recorder.py:22` `SmoothedLoss` |
+# | `rand_pad` | `minitorch7/data/transforms.py:153` `rand_pad` |
+#
+# (Delete one line of `BatchNormGrad`, run `python -m minitorch7.gradcheck norm`, and
+# see what finite differences say of it. Then put it back.)
 #
 # ## Try it
 #
-# 1. Put `dense=True` into `conv_and_res`. Which layer complains, and why? Mend the
-#    channels (a dense block of nf gives 2·nf) and compare the parameters.
-# 2. Take the sum out of `ResBlock` and train it in place of `res_block`. On a net
-#    this shallow, how much is lost? Lesson 4 makes it deeper.
-# 3. Leave out `rand_pad`. Watch the training and the validation loss part.
-# 4. Train with `fit` at a constant rate of 0.05 for 12 epochs, and compare.
-# 5. Delete one line of `StandardiseGrad` or `BatchNormGrad`, and run
-#    `python -m minitorch7.gradcheck norm`.
+# Write your answer in a cell below, or in
+# `python -i lessons/03_resnet_mnist.py --quick`, and ask whether it is right:
+#
+#     from exercises import check
+#     check("3.1", your_answer)
+#
+# **3.1** Write `parameters(ni, nf, ks, norm)`: how many numbers
+# `nn.conv_layer(ni, nf, ks)` learns, with a batch norm (`norm` is `True`) and without
+# (`norm_type=None`). No layer may be built for it.
+#
+# **3.2** Write `batch_norm(x, gamma, beta)` as it is while training, for NumPy arrays:
+# `x` is (N, C, H, W), `gamma` and `beta` have a number for each channel, and ε is 1e-5.
+# Which of the four axes does the mean run over?
+#
+# **3.3** Write `rate(k, n, top)`: the learning rate of batch `k` = 0, 1, … of `n` in
+# one cycle. It climbs from `top`/25 to `top` in the first ⌊0.3·n⌋ batches, and in the
+# rest it goes down to `top`/250,000; each way is half a cosine.
+#
+# **3.4** Write `smoothed(losses)`: for the list of all batches' losses the list of the
+# running ones, as in the second column of the training's table.
+#
+# **3.5** If the best thing is to do nothing, said the text, the weights can go to zero.
+# Which ones? Write `do_nothing(block)`, which changes as few weights as it can of a
+# trained `nn.res_block`, in place, so that what comes out is what went in: while
+# training and in evaluation.
+#
+# **3.6** Put `dense=True` into `conv_and_res`. Which layer complains, and why? Write
+# `dense_net()`, which returns the lesson's ResNet with four dense blocks in place of
+# the residual ones, all other layers with as many channels out as before.
+#
+# And without a check, because the answer is a training run:
+#
+# - Train the network of 3.6. It has more parameters than the ResNet: are they worth it?
+# - Take the sum out of `ResBlock` and train it in place of `res_block`. On a net this
+#   shallow, how much is lost? Lesson 4 makes it deeper.
+# - Leave out `rand_pad`. Watch the training and the validation loss part.
+# - Train with `fit` at a constant rate of 0.05 for 12 epochs, and compare.
 #
 # ## Sources
 #

@@ -1,14 +1,15 @@
 # %% [markdown]
 # # 5. Making a picture larger
 #
+# At the end of this lesson you can make a picture larger inside a network, in each of
+# the ways that are in use. Some of them leave a pattern of squares on the picture,
+# like a chessboard; you can say where it comes from, measure it, and get rid of it.
+#
 # Convolutions with stride 2 make a picture smaller: 28 pixels a side become 14,
 # then 7. To name a digit that is all you need. To colour every pixel of a street
 # with its class (lesson 6), to repair a photograph, or to paint one from nothing,
 # the network must come up again, from 7 pixels to 14 to 28. This lesson is about
-# that step. There are three ways to take it, and two of them leave a pattern of
-# squares on the picture, like a chessboard, unless you know where it comes from.
-#
-# At the end you can say where it comes from, measure it, and get rid of it.
+# that step.
 #
 #     python lessons/05_upsampling.py            # all of it: about a minute
 #     python lessons/05_upsampling.py --quick    # a taste
@@ -617,25 +618,65 @@ lesson.show(figure, options, "7_race")
 #
 # | here | there |
 # |---|---|
-# | `F.interpolate`, `F.pixel_shuffle` | `minitorch7/functional/resampling.py` |
-# | `F.conv_transpose2d` | `minitorch7/functional/convolution.py` |
-# | `nn.init.icnr_` | `minitorch7/nn/init.py` |
-# | `nn.PixelShuffle_ICNR` | `minitorch7/nn/upsampling.py` |
-# | weight norm, spectral norm | `minitorch7/nn/reparametrise.py` |
+# | `F.interpolate` | `minitorch7/functional/resampling.py:108` `interpolate` |
+# | nearest | `minitorch7/functional/resampling.py:56` `Nearest` |
+# | its gradient | `minitorch7/functional/resampling.py:69` `NearestGrad` |
+# | bilinear | `minitorch7/functional/resampling.py:82` `Bilinear` |
+# | its gradient | `minitorch7/functional/resampling.py:95` `BilinearGrad` |
+# | the weights of the mix | `minitorch7/kernels/resampling.py:64` `weights` |
+# | transposed | `minitorch7/functional/convolution.py:182` `conv_transpose2d` |
+# | a gradient itself | `minitorch7/functional/convolution.py:57` `Conv2dInputGrad` |
+# | adding prints up | `minitorch7/kernels/convolution.py:104` `conv2d_input_grad` |
+# | `F.pixel_shuffle` | `minitorch7/functional/resampling.py:16` `pixel_shuffle` |
+# | its moves, forth and back | `minitorch7/functional/shape.py:41` `Permute` |
+# | `nn.init.icnr_` | `minitorch7/nn/init.py:119` `icnr_` |
+# | `nn.PixelShuffle_ICNR` | `minitorch7/nn/upsampling.py:16` `PixelShuffle_ICNR` |
+# | `nn.weight_norm` | `minitorch7/nn/reparametrise.py:23` `weight_norm` |
+# | g·v/‖v‖, before each call | `minitorch7/nn/reparametrise.py:108` `WeightNorm` |
+# | the blur's mean | `minitorch7/functional/pooling.py:61` `SumPool2d` |
 #
 # ## Try it
 #
-# 1. Write down the 4 by 4 stamp of ones and put it through `blur` in your head. Is
-#    "nearest, then blur" the same as bilinear? Check it, and explain the half pixel.
-# 2. What does a stamp of 6 by 6 with stride 3 look like, if it is to be bilinear?
-# 3. Make the digits four times as large with two steps of 3 by 3 stamps. Predict the
-#    counts of the second step from those of the first, then print them.
-# 4. Give ICNR to a transposed convolution of kernel 4. Which of its sixteen taps must
-#    be equal? (Sort them by the place in a block that they write to.)
-# 5. Add a term to the loss that punishes a pattern on walls. Which way up is then the
-#    best for its price?
-# 6. Put one more 3 by 3 convolution after each way. Does it take the pattern away?
-#    What could it do at best, and what does training make of it?
+# Write your answer in a cell below, or in `python -i lessons/05_upsampling.py --quick`,
+# and ask whether it is right:
+#
+#     from exercises import check
+#     check("5.1", your_answer)
+#
+# **5.1** Write `prints(k, s)`, k at least s: along one row, how many prints of k taps,
+# s places apart, each of the s places of a block gets, away from the edges. For k = 3
+# and s = 2 that is `[2, 1]`. When are they all equal?
+#
+# **5.2** Make a row of ones four times as large with *two* steps of 3 taps of one,
+# stride 2. The first step's counts are 2, 1, 2, 1, … Predict the four numbers that
+# repeat after the second, as a list. How uneven is that on a picture, both ways?
+#
+# **5.3** Write `bilinear_stamp(s)`: the square stamp (an array) with which
+# `F.conv_transpose2d` of stride s makes a picture s times as large as bilinear does,
+# but for the edge. For s = 2 the lesson has it. For s = 3 there is one of 5 by 5; and
+# why not of 6 by 6?
+#
+# **5.4** Nearest, then `blur`: is that the same as bilinear? It is a stamp, too. Give
+# the smallest, as an array: with stride 2 and no padding it must do, away from the
+# edge, what copying each pixel to 2 by 2 and then the mean of each 2 by 2 window do.
+# Its side cannot be divided by the stride. Why is there no chessboard all the same?
+#
+# **5.5** Write `icnr(kernel, s)`: from kernels (nf, ni, k, k), an array, the weight
+# (nf·s², ni, k, k) of a convolution before a pixel shuffle, so that each block of s by
+# s is of one colour.
+#
+# **5.6** Give ICNR to a transposed convolution with kernel 4 and stride 2 and without
+# padding. Which of its sixteen taps must be equal? (Sort them by the block that they
+# write to.) Write `icnr_stamp(kernel)`: from kernels (ni, nf, 2, 2) the weight (ni, nf,
+# 4, 4), so that the layer is nearest upsampling of what `F.conv_transpose2d(x, kernel)`
+# gives. With `padding=1` the blocks begin elsewhere: what is left of the freedom then?
+#
+# And without a check, because the answer is a training run:
+#
+# - Add a term to the loss that punishes a pattern on walls. Which way up is then the
+#   best for its price?
+# - Put one more 3 by 3 convolution after each way. Does it take the pattern away? What
+#   could it do at best, and what does training make of it?
 #
 # ## Sources
 #

@@ -3,9 +3,9 @@
 #
 # A classifier looks at a picture and says one word. A car that drives itself needs
 # more: for every pixel, whether it is road, pavement, a tree, a person. That is
-# *segmentation*. At the end of this lesson you have built the network that fast.ai
-# built for it, found its published table of 152 layers again, and trained it on
-# real drives through Cambridge.
+# *segmentation*. At the end of this lesson you can make such a network, a U-Net, of
+# any classifier, account for every row of fast.ai's published table of 152 layers,
+# train it on real drives through Cambridge, and say what its scores are worth.
 #
 # It follows the U-Net part of fast.ai's 2019 lesson 7 and its notebook
 # `lesson3-camvid-tiramisu`. Run it as a script, or as a notebook, a cell at a time:
@@ -406,29 +406,72 @@ lesson.show(figure, options, "8_iou")
 #
 # | here | there |
 # |---|---|
-# | `DynamicUnet`, `UnetBlock` | `minitorch7/vision/unet.py` |
-# | cutting off the head; hooks that look | `minitorch7/vision/body.py` |
-# | the drawing of the U | `minitorch7/vision/drawing.py` |
-# | `PixelShuffle_ICNR` | `minitorch7/nn/upsampling.py` |
-# | masks and their checks | `minitorch7/data/segmentation.py` |
-# | turning, zooming, warping as one matrix | `minitorch7/data/geometry.py` |
-# | `acc_camvid`, intersection over union | `minitorch7/learner/segmentation.py` |
-# | layer groups, freezing | `minitorch7/learner/groups.py` |
-# | reading PyTorch's weights, safely | `minitorch7/pth.py` |
+# | `DynamicUnet` | `minitorch7/vision/unet.py:73` `DynamicUnet` |
+# | one step up | `minitorch7/vision/unet.py:35` `UnetBlock` |
+# | where to cross over | `minitorch7/vision/unet.py:209` `crossings_of` |
+# | 46 rows to 45 | `minitorch7/vision/unet.py:217` `resized` |
+# | the head cut off | `minitorch7/vision/body.py:22` `create_body` |
+# | hooks that look | `minitorch7/vision/body.py:85` `outputs_of` |
+# | the drawing of the U | `minitorch7/vision/drawing.py:77` `draw_unet` |
+# | ResNet-18 and 34 | `minitorch7/vision/resnet.py:49` `ResNet` |
+# | doubling | `minitorch7/nn/upsampling.py:16` `PixelShuffle_ICNR` |
+# | side by side | `minitorch7/functional/shape.py:184` `Cat` |
+# | the loss of every pixel | `minitorch7/nn/flat_losses.py:17` `CrossEntropyFlat` |
+# | pictures with masks | `minitorch7/data/segmentation.py:169` `SegmentationItemList` |
+# | a mask's checks | `minitorch7/data/segmentation.py:94` `check_mask` |
+# | a movement is a matrix | `minitorch7/data/geometry.py:26` `Geometric` |
+# | seen from the side | `minitorch7/data/geometry.py:184` `homography` |
+# | all in one sampling | `minitorch7/data/resample.py:24` `sample` |
+# | the same draws for both | `minitorch7/data/transforms.py:170` `vary_both` |
+# | `acc_camvid` | `minitorch7/learner/segmentation.py:33` `acc_camvid` |
+# | intersection over union | `minitorch7/learner/segmentation.py:64` `iou_per_class` |
+# | a rate for each group | `minitorch7/learner/groups.py:22` `lr_range` |
+# | freezing | `minitorch7/learner/groups.py:124` `freeze_to` |
+# | PyTorch's weights, safely | `minitorch7/pth.py:70` `read_pth` |
 #
 # ## Try it
 #
-# 1. Build the U-Net with `last_cross=False`. How many parameters fewer, and what
-#    happens to the edges in the predictions?
-# 2. Take the cross connections away: in `UnetBlock.forward`, multiply `cross` by 0.
-#    Train for four epochs with and without.
-# 3. Use another encoder: `vgg16_bn`, or your own `nn.Sequential` of `conv_layer`s.
-#    Draw it. Where do the cross connections go?
-# 4. `self_attention=True` lets every place of one grid look at every other. What
-#    does it cost at 96 by 128, and what at 360 by 480? Mind that it grows with (H·W)²
-#    of that block's grid, which is an eighth of the picture's each way.
-# 5. Weigh the classes: `loss_func=nn.CrossEntropyFlat(axis=1, weight=...)`, and see
-#    which intersections grow and which shrink.
+# Write your answer in a cell below, or in
+# `python -i lessons/06_unet_camvid.py --quick`, and ask whether it is right:
+#
+#     from exercises import check
+#     check("6.1", your_answer)
+#
+# **6.1** Write `crossings(sizes)`: from the grids (h, w) that an encoder's children
+# give out, one after another, the numbers of the children that get a cross connection.
+# Then draw a U-Net over `vgg16_bn`, or over your own `nn.Sequential` of `conv_layer`s.
+# Are its arrows where you expect them?
+#
+# **6.2** Write `block(up_in_c, x_in_c)`: for a `UnetBlock` without a norm (but the one
+# for what comes across) how many channels come out, and how many parameters it has.
+#
+# **6.3** Write `misfits(h, w)`: a picture of h by w goes down through five halvings, as
+# in a ResNet, and up again. At which grids does twice the grid below not fit? Give them
+# as a list of (h, w), from the bottom up; the picture itself is a grid, too. For (360,
+# 480) the first is (23, 30).
+#
+# **6.4** Write `mean_iou(counts)`: the mean intersection over union from the confusion
+# matrix, an array whose `counts[i, j]` is how many pixels of class i were taken for
+# class j. Classes that are nowhere in the masks are left out of the mean.
+#
+# **6.5** `self_attention=True` lets every place of one grid look at every other: that
+# block's grid is an eighth of the picture's each way. Write `attended(h, w)`: how many
+# numbers the table of who looks at whom has, for one picture of h by w. What is that in
+# bytes at 96 by 128, and what at 360 by 480?
+#
+# **6.6** Write `rates(start, stop, n)`: the learning rates of n layer groups, front
+# first, as a list, for `max_lr=slice(start, stop)`; with `start` = `None` for
+# `slice(stop)`. The lesson's two slices, `slice(2e-5, 2e-3)` and `slice(1e-3)`, do not
+# do the same.
+#
+# And without a check, because the answer is a training run:
+#
+# - Build the U-Net with `last_cross=False`. What happens to the edges in the
+#   predictions?
+# - Take the cross connections away: in `UnetBlock.forward`, multiply `cross` by 0.
+#   Train for four epochs with and without.
+# - Weigh the classes: `loss_func=nn.CrossEntropyFlat(axis=1, weight=...)`, and see
+#   which intersections grow and which shrink.
 #
 # ## Sources
 #

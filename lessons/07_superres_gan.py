@@ -4,12 +4,14 @@
 # Somebody has sent you a photo that is too small, saved with the worst setting there
 # is, and with a number written across it. Give it back as it was. Much of what was
 # there is gone, so whoever mends it must know what photos look like: what fur is,
-# and that an eye has an edge.
+# and that an eye has an edge. At the end of this lesson you can train a network to do
+# it, and a second one to judge it, set the two against each other, and measure what
+# each of the two trainings is good for.
 #
 # Spoiling photos is easy, and that is all the data we need: we spoil good ones, and
-# a network learns to undo it. At the end of this lesson it has been told twice how
-# well it does: first by the squared error, which makes it careful and blurred, and
-# then by another network, a *critic* that tries to tell its pictures from real ones.
+# a network learns to undo it. It will be told twice how well it does: first by the
+# squared error, which makes it careful and blurred, and then by another network, a
+# *critic* that tries to tell its pictures from real ones.
 #
 # It follows fast.ai's 2019 notebook `lesson7-superres-gan`:
 #
@@ -243,6 +245,8 @@ learn_gen = unet_learner(
     path=options.out,
 )
 print(f"{sum(p.numel() for p in learn_gen.model.parameters()):,} parameters")
+colours = [(np.array([0, 1]) - m) / s for m, s in zip(*imagenet_stats, strict=True)]
+print(f"normalised colours: from {np.min(colours):.2f} to {np.max(colours):.2f}")
 
 
 # %%
@@ -363,6 +367,7 @@ learn_crit = Learner(
     wd=1e-3,
     path=options.out,
 )
+print(f"this one: {sum(p.numel() for p in learn_crit.model.parameters()):,} parameters")
 train(learn_crit, "critic", 6 if on_gpu else 80, 1e-3, taste=5)
 accuracy = learn_crit.recorder.metrics[-1][0]
 lesson.beside_published(options, "the critic", accuracy, [("the lesson", 0.9762)])
@@ -508,31 +513,71 @@ print("restored:", Image.open(worst).size, "→", restored.size)
 #
 # | here | there |
 # |---|---|
-# | spoiling photos | `minitorch7/vision/degrade.py` |
-# | pictures whose labels are pictures | `minitorch7/data/image_image.py` |
-# | PSNR, SSIM, sharpness | `minitorch7/learner/quality.py` |
-# | weight norm, spectral norm | `minitorch7/nn/reparametrise.py` |
-# | self-attention | `minitorch7/nn/attention.py` |
-# | `gan_critic` | `minitorch7/vision/gan_models.py` |
-# | `GANLearner`, and the two losses | `minitorch7/vision/gan.py`, `gan_losses.py` |
-# | taking turns | `minitorch7/vision/gan_trainer.py`, `gan_switchers.py` |
-# | predictions as files | `minitorch7/vision/save_preds.py` |
-# | the model in a file, the command line | `minitorch7/vision/restorer.py` |
+# | spoiling photos | `minitorch7/vision/degrade.py:153` `Crappify` |
+# | a folder of them | `minitorch7/vision/degrade_folder.py:41` `degrade_folder` |
+# | pictures as labels | `minitorch7/data/image_image.py:101` `ImageImageList` |
+# | PSNR | `minitorch7/learner/quality.py:29` `psnr` |
+# | SSIM | `minitorch7/learner/quality.py:42` `ssim` |
+# | sharpness | `minitorch7/learner/quality.py:78` `sharpness` |
+# | g·v/‖v‖ | `minitorch7/nn/reparametrise.py:108` `WeightNorm` |
+# | the largest singular value | `minitorch7/nn/reparametrise.py:135` `SpectralNorm` |
+# | self-attention | `minitorch7/nn/attention.py:15` `SelfAttention` |
+# | `y_range` | `minitorch7/nn/activation.py:90` `SigmoidRange` |
+# | `gan_critic` | `minitorch7/vision/gan_models.py:20` `gan_critic` |
+# | `AdaptiveLoss` | `minitorch7/vision/gan_losses.py:25` `AdaptiveLoss` |
+# | both losses | `minitorch7/vision/gan_losses.py:76` `gan_loss_from_func` |
+# | two networks as one | `minitorch7/vision/gan_module.py:15` `GANModule` |
+# | `GANLearner` | `minitorch7/vision/gan.py:43` `GANLearner` |
+# | taking turns | `minitorch7/vision/gan_trainer.py:16` `GANTrainer` |
+# | whose turn it is | `minitorch7/vision/gan_switchers.py:94` `AdaptiveGANSwitcher` |
+# | five times faster | `minitorch7/vision/gan_switchers.py:127` `GANDiscriminativeLR` |
+# | predictions as files | `minitorch7/vision/save_preds.py:57` `save_preds` |
+# | the model in a file | `minitorch7/vision/restorer.py:49` `save_restorer` |
+# | large photos in tiles | `minitorch7/vision/restorer.py:149` `Restorer` |
 #
 # ## Try it
 #
-# A training that is done is kept, and one with other arguments is refused under its
-# name: choose another `--out`, or pass `--restart`.
+# Write your answer in a cell below, or in
+# `python -i lessons/07_superres_gan.py --quick`, and ask whether it is right:
 #
-# 1. Other weights: `weights_gen=(1.0, 10.0)`, then `(1.0, 200.0)`. Which pictures are
-#    sharper, which are truer?
-# 2. Spoil photos in another way: `to_grey`, `cut_out` or `line_drawing` instead of
-#    `crappify` (they have no numbers, so leave out that column, and `worst`). What does
-#    the generator paint on grey cats, and why is it brown?
-# 3. Give Adam its momentum back: `betas=(0.9, 0.99)`. Watch the two losses.
-# 4. Leave the pretraining out: `GANLearner` with a new generator and a new critic. How
-#    long until there is a dog?
-# 5. Your own photos: `--data DIR`. And your own photo through the command line above.
+#     from exercises import check
+#     check("7.1", your_answer)
+#
+# **7.1** Write `decibels(made, originals)`: the PSNR of each picture, for arrays (N, C,
+# H, W) with white at 1. Why is the mean of these not the PSNR of the mean error?
+#
+# **7.2** Write `answers(side)`: how many answers `gan_critic` gives to a picture of
+# `side` by `side` pixels, 64 or more. (25, 81 and 169 are above; do not build one.)
+#
+# **7.3** Each answer judges a patch. How many pixels wide is it, where the edge of the
+# picture is far? Leave attention out: its γ is 0 at first. Predict the number.
+#
+# **7.4** Write `spectral(w)`: a weight (out, in) or (out, in, k, k), an array, divided
+# by the largest singular value of the matrix that it is, by `np.linalg.svd`. (The
+# library finds it step by step, with one multiplication by the matrix and one by its
+# transpose in each batch.)
+#
+# **7.5** Write `attend(x, query, key, value, gamma)`, which is self-attention on
+# arrays: `x` is (N, n, L), L places of n channels; f, g and h are `query @ x`,
+# `key @ x` and `value @ x`; β is a softmax of fᵀg, (N, L, L); and x + γ·h β comes out.
+# Along which axis must β add up to 1? `check` compares with `nn.SelfAttention`.
+#
+# **7.6** Write `generator_loss(scores, made, originals)`: the loss L_G from above, with
+# 1 and 50. `scores` are the critic's answers to what was made, (N, k), before any
+# sigmoid; all are arrays.
+#
+# And without a check, because the answer is a training run. A training that is done is
+# kept, and one with other arguments is refused under its name: choose another `--out`,
+# or pass `--restart`.
+#
+# - Other weights: `weights_gen=(1.0, 10.0)`, then `(1.0, 200.0)`. Which pictures are
+#   sharper, which are truer?
+# - Spoil photos in another way: `to_grey`, `cut_out` or `line_drawing` instead of
+#   `crappify` (they have no numbers, so leave out that column, and `worst`). What does
+#   the generator paint on grey cats, and why is it brown?
+# - Leave the pretraining out: `GANLearner` with a new generator and a new critic. How
+#   long until there is a dog?
+# - Your own photos: `--data DIR`. And your own photo through the command line above.
 #
 # ## Sources
 #

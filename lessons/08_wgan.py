@@ -4,11 +4,9 @@
 # A hundred random numbers go in, and a handwritten 7 comes out that nobody ever
 # wrote. No digit is ever shown to the network that draws it. It learns from a second
 # network only, the *critic*, which sees real digits and drawn ones and says how far
-# apart they are.
-#
-# Everything hangs on that "how far". In this lesson you see why the obvious measure
-# fails, which one Wasserstein GANs use, what it costs to keep the critic honest, and
-# how to measure whether drawn digits are any good.
+# apart they are. At the end of this lesson you can train such a pair, say why the
+# obvious measure of "how far" fails and what a Wasserstein GAN measures instead, keep
+# its critic honest in two ways, and put a number on whether drawn digits are any good.
 #
 # It follows fast.ai's 2019 notebook `lesson7-wgan`:
 #
@@ -153,10 +151,13 @@ mt.manual_seed(options.seed)
 generator = basic_generator(32, 1, noise_sz=100, n_features=nf)
 critic = basic_critic(32, 1, n_features=nf)
 print("noise", noise.shape, "→", generator(noise).shape, "→", critic(real).shape)
+ours = [sum(p.numel() for p in net.parameters()) for net in (generator, critic)]
+print(f"with {nf} features: generator {ours[0]:,}, critic {ours[1]:,} parameters")
 
 # %% [markdown]
 # (The first line is the lesson's pair for bedrooms of 64 pixels. The second is that for
-# our digits with 64 features; on two cores we take 32, a third of the weights.)
+# our digits with 64 features; on two cores we take 32, less than a third of the
+# weights.)
 #
 # ## Training
 #
@@ -432,27 +433,65 @@ lesson.show(figure, options, "10_photos")
 #
 # | here | there |
 # |---|---|
-# | `basic_generator`, `basic_critic` | `minitorch7/vision/gan_models.py` |
-# | the losses, the gradient penalty | `minitorch7/vision/gan_losses.py` |
-# | `GANLearner` | `minitorch7/vision/gan.py` |
-# | whose turn it is | `minitorch7/vision/gan_switchers.py` |
-# | clipping, the columns of the table | `minitorch7/vision/gan_trainer.py` |
-# | noise as input | `minitorch7/data/noise.py` |
-# | transposed convolution | `minitorch7/functional/convolution.py` |
+# | `basic_generator` | `minitorch7/vision/gan_models.py:125` `basic_generator` |
+# | `basic_critic` | `minitorch7/vision/gan_models.py:76` `basic_critic` |
+# | transposed | `minitorch7/functional/convolution.py:182` `conv_transpose2d` |
+# | the critic minimises | `minitorch7/vision/gan_losses.py:146` `WassersteinLoss` |
+# | and the generator | `minitorch7/vision/gan_losses.py:139` `NoopLoss` |
+# | gradient penalty | `minitorch7/vision/gan_losses.py:156` `gradient_penalty` |
+# | a gradient's gradient | `minitorch7/autograd/walk.py:169` `grad` |
+# | of a convolution | `minitorch7/functional/convolution.py:101` `Conv2dGrads` |
+# | `GANLearner.wgan` | `minitorch7/vision/gan.py:134` `wgan` |
+# | which network is in training | `minitorch7/vision/gan_module.py:15` `GANModule` |
+# | five to one | `minitorch7/vision/gan_switchers.py:42` `FixedGANSwitcher` |
+# | clipping, the table's columns | `minitorch7/vision/gan_trainer.py:16` `GANTrainer` |
+# | noise as input | `minitorch7/data/noise.py:86` `GANItemList` |
+# | row and film | `minitorch7/vision/progress_pictures.py:42` `ProgressPictures` |
 #
 # ## Try it
 #
-# A training that is done is kept, and one with other arguments is refused under its
-# name: choose another `--out`, or pass `--restart`.
+# Write your answer in a cell below, or in `python -i lessons/08_wgan.py --quick`, and
+# ask whether it is right:
 #
-# 1. Clip at 0.1, then at 0.001. What happens to the distance, and to the digits?
-# 2. One critic batch for each generator batch: `switcher=FixedGANSwitcher(1, 1)`.
-# 3. Give Adam its momentum back, `betas=(0.9, 0.99)`.
-# 4. Only ones and sevens: `train_digits[...]`. Does the generator draw something
-#    between them less often?
-# 5. The judge can be fooled. Start from noise that requires a gradient, and climb the
-#    judge's score for a 3 with `mt.grad`, without any generator. How sure is it in
-#    the end, and what does the picture look like?
+#     from exercises import check
+#     check("8.1", your_answer)
+#
+# **8.1** Write `distance(a, b)`: the Wasserstein distance of two piles on a line, two
+# arrays of equally many points. Each grain of the one is carried to a place of the
+# other: which carrying is the cheapest?
+#
+# **8.2** Write `losses(real, fake)`: from the critic's scores of real and of drawn
+# pictures, two arrays, the pair (the critic's loss, the generator's). Mind the signs,
+# fastai's: both networks make theirs as small as they can.
+#
+# **8.3** How steep can a clipped network be? Of the small critic above one can know: it
+# has n = 16 hidden units, and its weights are within c = 0.3. Write `says(gap, n, c)`:
+# the most that such a critic can say of points `gap` apart. Then look at what it said.
+#
+# **8.4** Write `penalty(w)`: the gradient penalty, times 10, of the critic C(x) = Σ w·x
+# + b, for any pictures. Why does it not depend on them?
+#
+# **8.5** Write `score(shares)`: the inception score of a generator whose pictures the
+# judge is always sure of, if the classes come with these shares (a list that adds up to
+# 1; none is 0). What does it say of ones and sevens only, with three times as many
+# ones?
+#
+# **8.6** Write `parameters(side, channels, nf)`: how many numbers
+# `basic_generator(side, channels, n_features=nf)` learns, with 100 of noise. The last
+# layer but one has nf channels, and each one before it twice as many.
+#
+# And without a check, because the answer is a training run. A training that is done is
+# kept, and one with other arguments is refused under its name: choose another `--out`,
+# or pass `--restart`.
+#
+# - Clip at 0.1, then at 0.001. What happens to the distance, and to the digits?
+# - One critic batch for each generator batch: `switcher=FixedGANSwitcher(1, 1)`. Then
+#   give Adam its momentum back, `betas=(0.9, 0.99)`.
+# - Only ones and sevens: `train_digits[...]`. Does the generator draw something between
+#   them less often?
+# - The judge can be fooled. Start from noise that requires a gradient, and climb the
+#   judge's score for a 3 with `mt.grad`, without any generator. How sure is it in the
+#   end, and what does the picture look like?
 #
 # ## Sources
 #

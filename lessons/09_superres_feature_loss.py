@@ -4,13 +4,13 @@
 # In lesson 7 a network enlarged photos, and what it gave back was right on average
 # and smooth as plastic. A critic was trained to complain about that, which made edges
 # crisper, but two networks that fight are hard to watch and slow. There is a shorter
-# way.
+# way, and at the end of this lesson you can go it: make a loss of a network that knows
+# photos, say what each of its seven terms asks for, and train the same network twice,
+# once for pixels and once for features.
+#
 # Somebody has trained a network to recognise a thousand things in photos. It must
 # have learned to see fur, for there are dogs among the things. So let it look at our
-# answer and at the original, and ask: do you see the same?
-#
-# At the end you have built this *feature loss* and know each of its seven terms, and
-# you have trained the same network twice, once for pixels and once for features.
+# answer and at the original, and ask: do you see the same? That is a *feature loss*.
 #
 # It follows fast.ai's 2019 notebook `lesson7-superres`:
 #
@@ -159,8 +159,8 @@ lesson.show(plot.image_grid(shown, titles, rows=1), options, "2_furs")
 # just before the poolings, at what it knows at each size of the grid. The first
 # layers know edges, the later ones textures and parts.
 #
-# Its weights are 528 MB. And let us count what it multiplies, up to the last layer that
-# we look at, for one picture.
+# Its weights are a file of 528 MB (torchvision's). Let us count what it multiplies, up
+# to the last layer that we look at, for one picture.
 
 
 # %%
@@ -517,31 +517,67 @@ for name, learn in (("squared error", by_pixels), ("feature loss", by_features))
 #
 # | here | there |
 # |---|---|
-# | `FeatureLoss`, `gram_matrix`, `vgg_features` | `minitorch7/vision/feature_loss.py` |
-# | turned photos, and the network that tells | `minitorch7/vision/turned.py` |
-# | columns for the terms of a loss | `minitorch7/learner/loss_metrics.py` |
-# | PSNR, SSIM, sharpness | `minitorch7/learner/quality.py` |
-# | photos made worse | `minitorch7/vision/degrade.py` |
-# | pictures whose labels are pictures | `minitorch7/data/image_image.py` |
-# | the U-Net | `minitorch7/vision/unet.py` |
+# | `FeatureLoss` | `minitorch7/vision/feature_loss.py:66` `FeatureLoss` |
+# | `gram_matrix` | `minitorch7/vision/feature_loss.py:34` `gram_matrix` |
+# | its products' gradient | `minitorch7/functional/products.py:23` `MatMul` |
+# | the absolute difference | `minitorch7/functional/losses.py:346` `l1_loss` |
+# | where to look | `minitorch7/vision/feature_loss.py:53` `layers_before_pooling` |
+# | VGG's layers | `minitorch7/vision/feature_loss.py:265` `vgg_features` |
+# | VGG-16 | `minitorch7/vision/vgg.py:72` `vgg16_bn` |
+# | pooling | `minitorch7/functional/pooling.py:19` `MaxPool2d` |
+# | turned photos | `minitorch7/vision/turned.py:86` `turned_photos` |
+# | the network that tells | `minitorch7/vision/turned.py:105` `turn_network` |
+# | a column for each term | `minitorch7/learner/loss_metrics.py:9` `LossMetrics` |
+# | PSNR, the measure | `minitorch7/learner/quality.py:29` `psnr` |
+# | SSIM, the measure | `minitorch7/learner/quality.py:42` `ssim` |
+# | sharpness | `minitorch7/learner/quality.py:78` `sharpness` |
+# | photos made small | `minitorch7/vision/degrade.py:59` `Recipe` |
+# | pictures as labels | `minitorch7/data/image_image.py:101` `ImageImageList` |
+# | the U-Net | `minitorch7/vision/unet.py:73` `DynamicUnet` |
+# | before and after | `minitorch7/vision/progress_pictures.py:290` `before_after` |
 #
 # ## Try it
 #
-# A training that is done is kept, and one with other arguments is refused under its
-# name: choose another `--out`, or pass `--restart`.
+# Write your answer in a cell below, or in
+# `python -i lessons/09_superres_feature_loss.py --quick`, and ask whether it is right:
 #
-# 1. Leave a kind of term out: the weights of the Gram matrices are in
-#    `feature_loss.gram_wgts`; make that `[0, 0, 0]`. Train. Which of sharpness and PSNR
-#    changes more?
-# 2. The other way round: only the Gram matrices of the first layer. What does the
-#    network paint, and where?
-# 3. Take the features of a network that has learned nothing, `turn_network()` as it
-#    is made. How much worse is it, or is it? What does that say about convolutions?
-# 4. `base_loss=F.mse_loss` in place of the absolute difference: how do the terms
-#    change beside each other, and what must the weights be then?
-# 5. Super-resolution without a network: start from the enlarged photo as a tensor
-#    that requires a gradient, and let Adam change its pixels to lower the feature
-#    loss towards *another* photo's Gram matrices. That is style transfer.
+#     from exercises import check
+#     check("9.1", your_answer)
+#
+# **9.1** Let every pixel of a fur be a hair (0.9) with chance p, below a half, and
+# ground (0.2) otherwise. Write `errors(p)`, a list of four expected errors at a pixel:
+# the squared error of the mean of all furs, and of another fur; the absolute error of
+# the median, and of another fur. How many times worse is the fur that could be?
+#
+# **9.2** Write `gram(x)` for arrays (N, C, H, W): the Gram matrix of each picture.
+#
+# **9.3** What leaves a Gram matrix as it is? Give a list of some of: `"mirror"` and
+# `"turn"` (the picture), `"shuffle all"` (the pixels of all channels, alike),
+# `"shuffle one"` (those of one channel only), `"negate all"`, `"negate one"`
+# (channels), `"swap"` (two channels), `"double"` (all values), `"tile"` (the picture
+# twice, side by side).
+#
+# **9.4** Write `terms(fx, fy, w)`: of one layer with weight w, its activations `fx` for
+# the answer and `fy` for the original, arrays (N, C, H, W), the pair of its terms in
+# the feature loss: (activations, Gram). Why is the one in w and the other in w²?
+#
+# **9.5** Write `turn(pictures, turns)`: pictures (n, C, H, H), each turned to the
+# *left* by its own number of quarters, from the array `turns`.
+#
+# And without a check, because the answer is a training run. A training that is done is
+# kept, and one with other arguments is refused under its name: choose another `--out`,
+# or pass `--restart`.
+#
+# - Leave a kind of term out: the weights of the Gram matrices are in
+#   `feature_loss.gram_wgts`; make that `[0, 0, 0]`. Train. Which of sharpness and PSNR
+#   changes more? Then the other way round: only the Gram matrices of the first layer.
+# - Take the features of a network that has learned nothing, `turn_network()` as it is
+#   made. How much worse is it, or is it? What does that say about convolutions?
+# - `base_loss=F.mse_loss` in place of the absolute difference: how do the terms change
+#   beside each other, and what must the weights be then?
+# - Super-resolution without a network: start from the enlarged photo as a tensor that
+#   requires a gradient, and let Adam change its pixels to lower the feature loss
+#   towards *another* photo's Gram matrices. That is style transfer.
 #
 # ## Sources
 #

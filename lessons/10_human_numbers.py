@@ -129,6 +129,8 @@ def share_right(text, most):
 print("words remembered, right in the training text, right in the other one")
 for n in range(9):
     print(f"{n} {share_right(learn_from, n):8.3f} {share_right(judge_by, n):8.3f}")
+count = judge_by.count(vocab.stoi["thousand"])
+print(f"thousand is {count:,} of the other text's {len(judge_by):,} words")
 
 # %% [markdown]
 # With seven words it is always right about the text that it knows, and about the
@@ -375,8 +377,8 @@ lesson.show(figure, options, "5_by_place")
 
 # %% [markdown]
 # The dip at the left of the picture is gone, and all other words are better, too. (The
-# recipe has changed as well: a larger rate, and 20 epochs. Exercise 3 is to tell the
-# two apart.)
+# recipe has changed as well: a larger rate, and 20 epochs. An experiment at the end is
+# to tell the two apart.)
 #
 # The lesson's model 3 had 0.467 in its third epoch and 0.316 in the next. Look for the
 # same in the table above. In those epochs it learns that *eight* and *nine* are
@@ -602,6 +604,7 @@ shares = {}
 for name, there in places_in_number.items():
     shares[name] = (guessed == wanted)[there].mean()
     print(f"{name:<18}{shares[name]:.3f} of {there.sum():,} right")
+print(f"first words are {first.mean():.1%} of all")
 figure = plot.bar_chart(list(shares), list(shares.values()), xlabel="accuracy")
 lesson.show(figure, options, "10_by_place_in_number")
 
@@ -617,34 +620,71 @@ lesson.show(figure, options, "10_by_place_in_number")
 #
 # | here | there |
 # |---|---|
-# | the numbers in words | `minitorch7/text/numbers.py` |
-# | tokens, the vocabulary | `minitorch7/data/tokens.py`, `vocab.py` |
-# | the 64 readers | `minitorch7/data/streams.py` |
-# | models 0 to 5, with their checks | `minitorch7/text/models.py` |
-# | the state that is kept | `minitorch7/text/state.py` |
-# | cells, sweeps, their gradients | `minitorch7/functional/recurrent.py` |
-# | the arithmetic of the sweeps | `minitorch7/kernels/recurrent.py` |
-# | `nn.RNN`, `nn.GRU`, `nn.LSTM` | `minitorch7/nn/recurrent.py` |
-# | drawing words | `minitorch7/text/generate.py` |
+# | the numbers in words | `minitorch7/text/numbers.py:20` `number_in_words` |
+# | tokens | `minitorch7/data/tokens.py:112` `Tokenizer` |
+# | the vocabulary | `minitorch7/data/vocab.py:18` `Vocab` |
+# | the 64 readers | `minitorch7/data/streams.py:34` `TokenLoader` |
+# | the table of words | `minitorch7/functional/lookup.py:76` `Embedding` |
+# | its gradient | `minitorch7/functional/lookup.py:90` `EmbeddingGrad` |
+# | model 1, checked | `minitorch7/text/models.py:50` `Model1` |
+# | model 5, checked | `minitorch7/text/models.py:114` `Model5` |
+# | the state that is kept | `minitorch7/text/state.py:29` `KeepsState` |
+# | one step of an RNN | `minitorch7/functional/recurrent.py:29` `rnn_cell` |
+# | one step of a GRU | `minitorch7/functional/recurrent.py:49` `gru_cell` |
+# | the sweep | `minitorch7/functional/recurrent.py:160` `Sweep` |
+# | its gradient | `minitorch7/functional/recurrent.py:193` `SweepGrad` |
+# | a GRU's arithmetic | `minitorch7/kernels/recurrent.py:92` `gru` |
+# | and on the way back | `minitorch7/kernels/recurrent.py:133` `gru_grads` |
+# | `nn.GRU` | `minitorch7/nn/recurrent.py:298` `GRU` |
+# | `BatchNorm1dFlat` | `minitorch7/nn/normalisation.py:78` `BatchNorm1dFlat` |
+# | the last word's loss | `minitorch7/text/losses.py:13` `loss4` |
+# | perplexity | `minitorch7/learner/perplexity.py:19` `perplexity` |
+# | how far back it learns | `minitorch7/text/reach.py:21` `gradient_reach` |
+# | drawing words | `minitorch7/text/generate.py:22` `generate` |
 #
 # ## Try it
 #
-# A training that is done is kept, and one with other arguments is refused under its
-# name: choose another `--out`, or pass `--restart`.
+# Write your answer in a cell below, or in
+# `python -i lessons/10_human_numbers.py --quick`, and ask whether it is right:
 #
-# 1. Leave out `detach`: override `keep` with `self.h = h`. What does the second batch
-#    say, and what would it cost if it did not?
-# 2. Concatenate word and state instead of adding them (`F.cat`, and an `h_h` with 128
-#    inputs). Is it better? Does the lesson's sentence "add or concatenate" hold?
-# 3. Train model 2 by model 3's recipe, and for 39 epochs by its own (then it has had as
-#    many batches as model 1). What does each do to *thousand*, and to the other words?
-# 4. Is model 5's second layer good for anything? `RecurrentModel("gru", layers=1)` by
-#    its recipe, over several seeds; then an LSTM of two layers.
-# 5. bptt 70 instead of 20. Each epoch has fewer batches; train more epochs until the
-#    number of batches is the same. And `learn.reset()` before `learn.validate()`: what
-#    does a wrong memory at the start cost?
-# 6. Train on the numbers in a random order. What accuracy can be reached at best, and
-#    which words are still easy?
+#     from exercises import check
+#     check("10.1", your_answer)
+#
+# **10.1** Write `batches(n, bs, bptt)`: how many batches an epoch has, for a text of n
+# words. (All are full. What would lie beyond the text's end is its beginning.)
+#
+# **10.2** Write `word(n, bs, bptt, k, b, t)`: which word of the text, counted from 0,
+# reader k of bs reads in batch b at place t, all counted from 0, too. Reader k starts
+# at k·n/bs, rounded down.
+#
+# **10.3** Write `perplexity(batches)`: of a validation set, from the list of its
+# batches as pairs (how many words, their mean loss). Is it the mean of the batches'
+# perplexities?
+#
+# **10.4** Write `gru(x, h, w_ih, w_hh, b_ih, b_hh)`: one step, on arrays. `x` is (N,
+# ni), `h` is (N, nh), and the rows of the weights (3·nh, …) and biases (3·nh,) are
+# those of r, z and n, one after the other. r stands before *all* of what n gets from h.
+#
+# **10.5** Write `parameters(ni, nh, layers)`: how many numbers `nn.GRU(ni, nh, layers)`
+# learns. How many of model 5's are in its second layer?
+#
+# **10.6** Write `gate(share, steps)`: at which value z must stand in every step, so
+# that this share of the gradient of a GRU's state gets through so many steps (what r
+# and n do left aside). And for a half, over 20 steps?
+#
+# And without a check, because the answer is a training run. A training that is done is
+# kept, and one with other arguments is refused under its name: choose another `--out`,
+# or pass `--restart`.
+#
+# - Leave out `detach`: override `keep` with `self.h = h`. What does the second batch
+#   say, and what would it cost if it did not? Then concatenate word and state instead
+#   of adding them (`F.cat`, and an `h_h` with 128 inputs). Is it better?
+# - Train model 2 by model 3's recipe, and for 39 epochs by its own (then it has had as
+#   many batches as model 1). What does each do to *thousand*, and to the other words?
+# - Is model 5's second layer good for anything? `RecurrentModel("gru", layers=1)` by
+#   its recipe, over several seeds; then an LSTM of two layers.
+# - Train on the numbers in a random order. What accuracy can be reached at best, and
+#   which words are still easy?
 #
 # ## Sources
 #

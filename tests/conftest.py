@@ -17,6 +17,7 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "lessons"))
 
 import cuda_on_cpu
 import standin
+from graphs import compiled, dropout, gpu, plain  # noqa: F401 - fixtures
 
 import minitorch7 as mt
 from minitorch7.kernels.cuda import load

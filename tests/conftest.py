@@ -51,6 +51,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is about NumPy alone where NumPy is not what runs."""
+    alone = item.get_closest_marker("numpy_only")
+    if alone is not None and item.config.getoption("--standin"):
+        (reason,) = alone.args
+        pytest.skip(f"about NumPy alone: {reason}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _standin_for_modules(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --standin, the active backend of what a module's tests share is the stand-in."""
+    if not request.config.getoption("--standin"):
+        yield
+        return
+    with standin.installed(_with_kernels(request)), mt.using("cupy"):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _standin_everywhere(request: pytest.FixtureRequest) -> Iterator[None]:
     """With --standin, the active backend of every test is the stand-in."""

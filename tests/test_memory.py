@@ -144,10 +144,11 @@ def test_a_larger_batch_takes_more_in_proportion():
 def test_nothing_is_changed():
     mt.manual_seed(3)
     net = RECIPES["resnet"].make()
-    before = {k: v.data.copy() for k, v in net.state_dict().items()}
+    before = {k: v.detach().numpy().copy() for k, v in net.state_dict().items()}
     drawn = backend.get_rng_state()
     mt.predict_memory(net, F.cross_entropy, *(mt.tensor(a) for a in digits(8)))
-    assert all(np.array_equal(v.data, before[k]) for k, v in net.state_dict().items())
+    after = {k: v.detach().numpy() for k, v in net.state_dict().items()}
+    assert all(np.array_equal(v, before[k]) for k, v in after.items())
     assert all(p.grad is None for p in net.parameters())
     assert backend.get_rng_state() == drawn
 

@@ -463,6 +463,7 @@ NO_GRADIENT = {  # kernels, or whole files of them, that are not broken, and why
     "convolution._turning_costs_more": "only chooses between two ways, both of which are checked",
     "convolution.without_columns": ON_A_GPU,
     "convolution._places": ON_A_GPU,
+    "convolution.column_bytes": "predicts memory: tests/test_memory.py",
     "convolution.workspace_bytes": "predicts memory: tests/test_memory.py",
     "indexing._axes_used": LOOKS,
     "indexing._check_item": LOOKS,

@@ -214,6 +214,20 @@ def test_a_killed_run_ends_with_the_same_bits(plain, dropout, tmp_path, done, ha
     assert_same(whole, fit("killed", True))
 
 
+def test_a_fit_that_begins_with_a_small_batch_records_a_full_one(plain, dropout, tmp_path):
+    def fit(*callbacks):
+        learn = toy_learner(tmp_path, data_with_a_rest())
+        options = dict(checkpoint="toy", checkpoint_every=1, capture=True)
+        learn.fit(2, 0.1, callbacks=callbacks, **options)
+
+    with pytest.raises(Dies):
+        fit(DiesAt(3))
+    watching = Watching()
+    fit(watching)
+    sizes = {step.like[0][0][0] for step in watching.steps}
+    assert sizes == {4, 10} and watching.counts == [4, 4, 0, 0, 1]
+
+
 # ------------------------------------------------------------------------------- mixed precision
 
 

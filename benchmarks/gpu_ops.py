@@ -3,6 +3,7 @@
     python benchmarks/gpu_ops.py                             # all, in float32
     python benchmarks/gpu_ops.py --kinds conv2d linear --tf32 on
     python benchmarks/gpu_ops.py --net "U-Net 360×480" --tf32 on
+    python benchmarks/gpu_ops.py --convolutions              # which of our two ways is faster
     python benchmarks/gpu_ops.py --list
 
 The operations of `operations.py`, and the convolutions of the lesson's CamVid U-Net at 360×480.
@@ -12,6 +13,10 @@ over the measured time. *share* is the time that the measured ceilings allow ove
 time: 100 % is as fast as this card can be asked to be. What fits the card's cache is not read from
 memory again and can go beyond. Where *issue* is near *ms*, the host sets the pace: the operation
 is over before Python has asked for the next.
+
+A convolution lays out columns for cuBLAS's product, or goes without (implicit GEMM): with
+--convolutions each shape is timed both ways, and the table says which won and which
+`without_columns` (``minitorch7/kernels/convolution.py``) would have chosen.
 """
 
 from __future__ import annotations
@@ -36,11 +41,14 @@ from rivals import (
     rounds,
     start,
 )
-from rivals.gpu_crew import EAGER, OURS, TITLES, Crew, crew
+from rivals.gpu_crew import EAGER, FORCED, OURS, TITLES, Crew, WorkerError, crew
 
 NAME = "gpu_ops"
 FORWARD, BOTH, STEP = "forward", "with gradients", "step"
 PRODUCTS = ("conv2d", "conv_transpose2d", "linear")  # which TF32 changes
+CONVOLUTIONS = ("conv2d", "conv_transpose2d")
+CHOICES = ("operation", "net", "pass", *(f"{way} ms" for way in FORCED.values()))
+CHOICES += ("faster", "by", "chosen", "right")
 HEAD = ("operation", "net", "pass", "by", "ms", "issue ms", "GB/s", "GFLOP/s", "share")
 HEAD += ("minitorch7 takes",)
 ON_OFF = ("off", "on")
@@ -81,6 +89,8 @@ def measure(team: Crew, chosen: argparse.Namespace, top: dict[str, float]) -> It
         found = team.compete(what, job, arguments, chosen.rounds, tolerance(team.tf32))
         net = "" if which == STEP else grid.CASES[name].net
         about = {"operation": name, "net": net, "pass": which, "tf32": team.tf32}
+        if chosen.convolutions:
+            about["chosen"] = choice(team, name)
         rows = gpu_report.rows_of(about, found)
         for r in rows:
             add_rates(r, work_of(name, which, chosen.seed), top.get(gpu_ceilings.COPY), rate)
@@ -119,6 +129,35 @@ def table(rows: gpu_report.Rows) -> str:
     return report.table(HEAD, lines)
 
 
+def choice(team: Crew, name: str) -> str | None:
+    """Which way the library takes by itself; None where its worker has failed."""
+    try:
+        return team.worker(OURS).ask("chooses", name=name)["way"]
+    except WorkerError:
+        return None
+
+
+def choices(rows: gpu_report.Rows) -> str:
+    """A line a convolution and a pass: both ways' times, which won, and which is chosen."""
+    times: dict[tuple[str, ...], dict[str, Any]] = {}
+    for r in rows:
+        if r["way"] in FORCED and r["median_ms"]:
+            about = times.setdefault((r["operation"], r["net"], r["pass"]), {})
+            about |= {FORCED[r["way"]]: r["median_ms"], "chosen": r["chosen"]}
+    lines, right = [], 0
+    for about, of in times.items():
+        if any(way not in of for way in FORCED.values()):
+            continue  # one of them failed: the head says why
+        first, second = sorted(FORCED.values(), key=lambda way, of=of: of[way])
+        shown = [f"{of[way]:.4g}" for way in FORCED.values()]
+        by = gpu_report.ratio(of[second] / of[first])
+        right += of["chosen"] == first
+        verdict = "yes" if of["chosen"] == first else "no"
+        lines.append([*about, *shown, first, by, of["chosen"] or "-", verdict])
+    said = f"`without_columns` chooses the faster way in {right} of {len(lines)} cases."
+    return f"{report.table(CHOICES, lines)}\n\n{said}"
+
+
 def panels(rows: gpu_report.Rows) -> dict[str, gpu_pictures.Panel]:
     """Each operation's share of what the card allows, in %, ours and PyTorch's."""
     found: dict[str, gpu_pictures.Panel] = {}
@@ -137,6 +176,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     made.add_argument("--kinds", nargs="+", choices=grid.KINDS)
     made.add_argument("--net", choices=(*_nets(), gpu_start.WIDE), help="one network's only")
     made.add_argument("--tf32", choices=ON_OFF, default="off", help="products through TF32")
+    made.add_argument(
+        "--convolutions", action="store_true", help="our two ways to convolve, and no other library"
+    )
     made.add_argument("--list", action="store_true", help="print the operations and stop")
     if "--list" in (arguments if arguments is not None else sys.argv[1:]):
         chosen = made.parse_args(arguments)
@@ -144,6 +186,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     else:
         chosen = gpu_script.parse(made, NAME, arguments)
     chosen.kinds = chosen.kinds or list(PRODUCTS if chosen.tf32 == "on" else grid.KINDS)
+    if chosen.convolutions:
+        chosen.kinds = [kind for kind in CONVOLUTIONS if kind in chosen.kinds]
+        chosen.ways = [OURS, *FORCED]
+        if not chosen.kinds:
+            made.error("argument --convolutions: there is none among the --kinds given")
     return chosen
 
 
@@ -154,7 +201,10 @@ def _nets() -> list[str]:
 def command_of(chosen: argparse.Namespace) -> str:
     """The command that repeats the run, without the place of the file."""
     net = f' --net "{chosen.net}"' if chosen.net else ""
-    return gpu_script.command(chosen, "kinds", "tf32") + net
+    if not chosen.convolutions:
+        return gpu_script.command(chosen, "kinds", "tf32") + net
+    plain = argparse.Namespace(**{**vars(chosen), "ways": [OURS]})
+    return gpu_script.command(plain, "kinds", "tf32") + net + " --convolutions"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -177,6 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     title = "Single operations: % of the time that the measured ceilings allow"
     gpu_pictures.bars(chosen.picture, panels(rows), title, team.facts, line=100.0)
     print(f"{gpu_report.head('Operations', command, team)}\n\n{table(rows)}")
+    if chosen.convolutions:
+        print(f"\n{choices(rows)}")
     return gpu_script.status(team, rows)
 
 

@@ -474,6 +474,7 @@ NO_GRADIENT = {  # kernels, or whole files of them, that are not broken, and why
     "convolution.without_columns": ON_A_GPU,
     "convolution._places": ON_A_GPU,
     "convolution._worth_aside": "only chooses who computes: tests/test_threads.py",
+    "convolution.column_bytes": "predicts memory: tests/test_memory.py",
     "convolution.workspace_bytes": "predicts memory: tests/test_memory.py",
     "indexing._axes_used": LOOKS,
     "indexing._check_item": LOOKS,

@@ -17,6 +17,7 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "lessons"))
 
 import cuda_on_cpu
 import standin
+from graphs import compiled, dropout, gpu, plain  # noqa: F401 - fixtures
 
 import minitorch7 as mt
 from minitorch7.kernels.cuda import load
@@ -48,6 +49,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="on the stand-in, run the CUDA kernels too, compiled for the processor: slow",
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is about NumPy alone where NumPy is not what runs."""
+    alone = item.get_closest_marker("numpy_only")
+    if alone is not None and item.config.getoption("--standin"):
+        (reason,) = alone.args
+        pytest.skip(f"about NumPy alone: {reason}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _standin_for_modules(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With --standin, the active backend of what a module's tests share is the stand-in."""
+    if not request.config.getoption("--standin"):
+        yield
+        return
+    with standin.installed(_with_kernels(request)), mt.using("cupy"):
+        yield
 
 
 @pytest.fixture(autouse=True)

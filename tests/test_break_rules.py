@@ -26,6 +26,8 @@ from minitorch7.functional.convolution import Conv2d
 from minitorch7.gradcheck.cases import CASES
 from minitorch7.kernels import threads
 
+pytestmark = pytest.mark.numpy_only("the rules and kernels that are broken run on the processor")
+
 
 @pytest.fixture(scope="module")
 def suite():

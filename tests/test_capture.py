@@ -7,23 +7,20 @@ can show: that CUDA takes the recording, and how fast it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import cuda_on_cpu
 import numpy as np
 import pytest
 import standin
 import standin.capture
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standin.array import launched
 
 import minitorch7 as mt
 from minitorch7 import functional as F
 from minitorch7 import nn, optim, text
 from minitorch7.capture import (
-    CapturableLibrary,
     CapturedStep,
     CaptureError,
     UncapturedStep,
@@ -31,49 +28,10 @@ from minitorch7.capture import (
     as_captured,
     library,
 )
-from minitorch7.functional import activations
-from minitorch7.kernels import philox
-from minitorch7.kernels.cuda import load, products
+from minitorch7.kernels.cuda import products
 
 few = settings(max_examples=30, deadline=None, derandomize=True)
 EPS = {"float16": 2e-3, "float32": 2e-5, "float64": 1e-11}
-
-
-class Compiled(standin.WithKernels):
-    """Kernels that g++ compiles one by one, when they are asked for."""
-
-    def __init__(self, folder: Any) -> None:
-        self.folder, self.found = folder, {}
-        self.texts = {}
-        for file, names in load.declared().items():
-            for expression in names:
-                name, types = expression.rstrip(">").split("<")
-                self.texts[load.specialised(file, name, *types.split(", "))] = file, expression
-
-    def _kernel(self, code: str, name: str) -> Callable[..., None]:
-        file, expression = self.texts[code]
-        if expression not in self.found:
-            folder = self.folder / str(len(self.found))
-            folder.mkdir()
-            made = cuda_on_cpu.compile_all({file: load.source(file)}, {file: (expression,)}, folder)
-            self.found[expression] = made[file][expression]
-        return self.found[expression]
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory) -> Compiled:
-    if cuda_on_cpu.compiler() is None:
-        pytest.skip("no C++ compiler: g++ or clang++ would compile the kernels for the processor")
-    return Compiled(tmp_path_factory.mktemp("kernels"))
-
-
-@pytest.fixture
-def gpu(compiled, monkeypatch) -> Iterator[standin.capture.Library]:
-    """The backend "cupy": a stand-in with kernels and graphs."""
-    monkeypatch.delenv("MINITORCH7_KERNELS", raising=False)
-    with standin.capture.installed(compiled) as library, mt.using("cupy"):
-        mt.manual_seed(0)
-        yield library
 
 
 def draw(seed: int, *shape: int, dtype: str = "float64") -> np.ndarray:
@@ -146,35 +104,6 @@ def same(found: list[Any], expected: list[Any]) -> None:
 
 
 # ------------------------------------------------------------------- the same as without a graph
-
-
-@pytest.fixture
-def plain(monkeypatch) -> Iterator[standin.capture.Library]:
-    """A stand-in with graphs and without kernels but one: products, by NumPy."""
-    monkeypatch.setenv("MINITORCH7_KERNELS", "0")
-    monkeypatch.setattr(CapturableLibrary, "_need_kernels", lambda self, name: None)
-    multiply = standin.capture._recorded("product", standin.cupy.matmul)
-    monkeypatch.setattr(products, "matmul", lambda xp, a, b, out=None: multiply(a, b, out=out))
-    with standin.capture.installed() as library, mt.using("cupy"):
-        mt.manual_seed(0)
-        yield library
-
-
-@pytest.fixture
-def dropout(monkeypatch) -> None:
-    """`F.dropout` on `plain` by a kernel that does what ``noise.cu`` does: it reads the base."""
-
-    def kernel(x: Any, p: float, seed: int, draw: int, base: Any) -> Any:
-        number = draw + (0 if base is None else int(base._a[0]))
-        keep = philox.uniform(x.shape, seed, number) >= p
-        return launched(x._a * (keep / np.float32(1 - p)))
-
-    recorded = standin.capture._recorded("dropout", kernel)
-
-    def forward(self: Any, xp: Any, x: Any) -> Any:
-        return recorded(x, self.p, self.seed, self.draw, getattr(xp, "draws_base", None))
-
-    monkeypatch.setattr(activations.Dropout, "forward", forward)
 
 
 def test_two_hundred_steps_are_the_same_bit_by_bit(plain, dropout) -> None:
@@ -251,6 +180,56 @@ def test_memory_comes_from_a_pool_of_its_own(gpu) -> None:
     assert tape.pools == {step._pool} and len(tape.calls) > 20
 
 
+def scaled_step(model, opt, scaler) -> Callable[..., mt.Tensor]:
+    """Mixed precision by hand, as the docstring of ``optim/grad_scaler.py`` has it."""
+
+    def step(x: mt.Tensor, y: mt.Tensor) -> mt.Tensor:
+        with mt.autocast():
+            loss = F.cross_entropy(model(x), y)
+        scaler.scale(loss).backward()
+        scaler.step(opt)
+        scaler.update()
+        opt.zero_grad()
+        return loss
+
+    return step
+
+
+@pytest.mark.parametrize("kind", OPTIMISERS)
+def test_a_scaler_leaves_steps_out_on_the_device(plain, dropout, kind) -> None:
+    """From a scale so large that the first steps are left out, and again when it has grown."""
+    found = []
+    for capture in (False, True):
+        model = classifier()
+        opt = OPTIMISERS[kind](model.parameters())
+        scaler = optim.GradScaler(2.0**20, growth_interval=3)
+        step, data, seen = scaled_step(model, opt, scaler), batches(16), []
+        if capture:
+            step = mt.capture(step, *data[0])
+            assert scaler.get_scale() == 2.0**20 and scaler.state_dict()["_growth_tracker"] == 0
+        with as_captured():
+            for x, y in data:
+                before = [p.data.get() for p in model.parameters()]
+                loss = step(x, y).item()
+                moved = any((p.data.get() != b).any()
+                            for p, b in zip(model.parameters(), before, strict=True))  # fmt: skip
+                seen.append((loss, moved, scaler.get_scale()))
+        found.append([seen, [p.data.get().tolist() for p in model.parameters()]])
+    assert found[0] == found[1]
+    moves, scales = ([s[i] for s in found[1][0]] for i in (1, 2))
+    assert moves[:2] == [False, False] and True in moves
+    assert not all(moves[moves.index(True) :]) and max(scales[4:]) > min(scales)
+
+
+def test_another_scale_is_noticed(plain) -> None:
+    model, scaler = classifier().eval(), optim.GradScaler(1024.0)
+    step = mt.capture(scaled_step(model, optim.SGD(model.parameters()), scaler), *batches(1)[0])
+    step(*batches(1)[0])
+    scaler.load_state_dict({**scaler.state_dict(), "scale": 2.0})
+    with pytest.raises(CaptureError, match="scale of a GradScaler lies elsewhere.*again"):
+        step(*batches(1)[0])
+
+
 # ----------------------------------------------------------------------------- inputs and outputs
 
 
@@ -311,6 +290,7 @@ def test_a_kept_state_goes_on_from_call_to_call(plain) -> None:
     assert model.h is place and model.h.data.get().tolist() == [3, 3]
 
 
+@pytest.mark.numpy_only("it has nothing to record")
 def test_numpy_runs_the_step() -> None:
     calls = []
     step = mt.capture(lambda x: calls.append(1) or x * 2, mt.ones(3))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import standin
 
 import minitorch7 as mt
 from minitorch7 import functional as F
@@ -31,6 +32,7 @@ from rivals import (  # noqa: E402
     gpu_count,
     gpu_crew,
     gpu_launches,
+    gpu_ours,
     gpu_report,
     gpu_start,
     gpu_worker,
@@ -655,6 +657,62 @@ def test_wrong_options_are_refused(tmp_path):
 def test_operations_are_listed_without_a_gpu():
     names = run("gpu_ops", "--list").stdout.splitlines()
     assert len(names) == len(set(names)) == len(grid.CASES) + 7 + len(grid.ADAM)
+
+
+def test_both_ways_to_convolve_on_the_standin(tmp_path):
+    """Without kernels there is one way, whatever is asked for: the figures say nothing."""
+    out = tmp_path / "ops.json"
+    done = run("gpu_ops", "--standin", "--convolutions", "--out", out)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "    python benchmarks/gpu_ops.py --kinds conv2d conv_transpose2d" in done.stdout
+    found = json.loads(out.read_text())["rows"]
+    assert {r["way"] for r in found} == {OURS, *gpu_crew.FORCED}
+    assert {r["chosen"] for r in found} == {"columns"}
+    operations = {(r["operation"], r["pass"]) for r in found}
+    assert sum(line.endswith(("| yes |", "| no |")) for line in lines) == len(operations) == 4
+    assert "chooses the faster way in" in lines[-1] and lines[-1].endswith("of 4 cases.")
+
+
+def test_the_faster_way_and_the_one_chosen():
+    def rows(implicit, columns, chosen):
+        about = {"operation": "conv2d", "net": "a net", "pass": "forward", "chosen": chosen}
+        turns = ({"turns": [{"ms": [ms], "issue_ms": ms}]} for ms in (1.0, implicit, columns))
+        return gpu_report.rows_of(about, dict(zip((OURS, *gpu_crew.FORCED), turns, strict=True)))
+
+    said = gpu_ops.choices(rows(2.0, 5.0, "columns"))
+    assert "| 2 | 5 | implicit | 2.50 × | columns | no |" in said and "in 0 of 1 cases" in said
+    said = gpu_ops.choices(rows(6.0, 3.0, "columns"))
+    assert "| 6 | 3 | columns | 2.00 × | columns | yes |" in said and "in 1 of 1 cases" in said
+    assert "in 0 of 0 cases" in gpu_ops.choices(rows(6.0, 3.0, "columns")[:2])  # one has failed
+    head, _, line = gpu_ops.choices(rows(1.0, 2.0, None)).splitlines()[:3]
+    assert head.count("|") == line.count("|") == len(gpu_ops.CHOICES) + 1
+
+
+@pytest.mark.parametrize("way", ["implicit", "columns"])
+def test_a_forced_way_reaches_its_worker(monkeypatch, way):
+    seen = {}
+
+    def popen(command, env, **options):
+        seen.update(env=env, way=command[3])
+        raise OSError("enough")
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(OSError, match="enough"):
+        gpu_crew.Worker(f"{OURS}_{way}", standin=True)
+    assert seen["env"]["MINITORCH7_CONVOLUTION"] == way and seen["way"] == f"{OURS}_{way}"
+
+
+def test_what_a_gpu_would_choose(own_grid):
+    """As `without_columns` says it of each operation, with kernels."""
+    gpu_start.add_wide()
+    ours = object.__new__(gpu_ours.Ours)
+    ours.xp = standin.CountedKernels()
+    with standin.installed(ours.xp):
+        found = {name: ours.chooses(name) for name, case in grid.CASES.items()
+                 if case.kind in gpu_ops.CONVOLUTIONS}  # fmt: skip
+    many = next(case.name for case in grid.CASES.values() if case.x == (8, 96, 180, 240))
+    assert found[many] == "implicit" and set(found.values()) == {"implicit", "columns"}
 
 
 def test_everything_runs_on_the_standin(tmp_path):

@@ -228,6 +228,21 @@ def test_batch_norm_stores_float16_and_reckons_in_float32(backend: str) -> None:
     assert host(layer.bias.grad).tolist() == [102_400] * 3  # float16 ends at 65504
 
 
+def test_batch_norm_in_evaluation_gives_gradients_their_dtypes(backend: str) -> None:
+    """A product before it takes dy and its own float16 input; γ and β are float32."""
+    mt.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)).eval()
+    with mt.autocast():
+        loss = net(mt.tensor(numbers(4, 5))).sum()
+    loss.backward()
+    assert {p.grad.dtype for p in net.parameters()} == {np.dtype(np.float32)}
+    half = {name: host(p.grad) for name, p in net.named_parameters()}
+    net.zero_grad()
+    net(mt.tensor(numbers(4, 5))).sum().backward()
+    for name, p in net.named_parameters():
+        np.testing.assert_allclose(half[name], host(p.grad), rtol=8 * U, atol=8 * U, err_msg=name)
+
+
 def test_cross_entropy_counts_more_places_than_float16_can() -> None:
     scores, target = numbers(1, 3, 300, 300, dtype=np.float16), np.zeros((1, 300, 300), np.int64)
     x = mt.tensor(scores, requires_grad=True)

@@ -199,7 +199,8 @@ def test_gradients_of_the_whole_network_are_those_of_finite_differences(options:
             module.momentum = 0.0
     rng = np.random.default_rng(2)
     for p in model.parameters():
-        p.data += 0.1 * rng.normal(size=p.shape)  # biases, γ of attention: away from 0
+        # biases, γ of attention: away from 0
+        p.data += 0.1 * mt.tensor(rng.normal(size=p.shape)).data
     x = mt.tensor(rng.normal(size=(2, 3, 17, 19)), requires_grad=True)
     cotangent = mt.tensor(rng.normal(size=(2, 2, 17, 19)))
     leaves = [x, *model.parameters()]
@@ -214,10 +215,10 @@ def test_gradients_of_the_whole_network_are_those_of_finite_differences(options:
         values = []
         for sign in (1, -1):
             for t, d in zip(leaves, directions, strict=True):
-                t.data += sign * step * d
+                t.data += sign * step * mt.tensor(d).data
             values.append(loss().item())
             for t, d in zip(leaves, directions, strict=True):
-                t.data -= sign * step * d
+                t.data -= sign * step * mt.tensor(d).data
         found = (values[0] - values[1]) / (2 * step)
         expected = sum(float((g.numpy() * d).sum()) for g, d in zip(grads, directions, strict=True))
         assert found == pytest.approx(expected, rel=2e-5, abs=1e-5)

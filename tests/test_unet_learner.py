@@ -115,12 +115,14 @@ def test_weights_of_a_file_are_loaded_and_frozen(data: DataBunch, tmp_path: Path
     mt.manual_seed(3)
     source = resnet18()
     file = tmp_path / "resnet18.safetensors"
-    save_file({k: np.array(v.data, order="C") for k, v in source.state_dict().items()}, file)
+    kept = {k: np.array(v.detach().numpy(), order="C") for k, v in source.state_dict().items()}
+    save_file(kept, file)
     learn = learner(data, pretrained=file)
-    np.testing.assert_array_equal(learn.model[0][0].weight.data, source.conv1.weight.data)
-    np.testing.assert_array_equal(
-        learn.model[0][7][1].conv2.weight.data, source.layer4[1].conv2.weight.data
-    )
+    for loaded, there in (
+        (learn.model[0][0], source.conv1),
+        (learn.model[0][7][1].conv2, source.layer4[1].conv2),
+    ):
+        np.testing.assert_array_equal(loaded.weight.detach().numpy(), there.weight.detach().numpy())
     frozen = [m for m in learn.model[0].modules() if isinstance(m, nn.Conv2d)]
     assert not any(m.weight.requires_grad for m in frozen)
     assert all(
@@ -132,7 +134,7 @@ def test_weights_of_a_file_are_loaded_and_frozen(data: DataBunch, tmp_path: Path
 def test_weights_of_another_architecture_are_refused(data: DataBunch, tmp_path: Path) -> None:
     file = tmp_path / "other.safetensors"
     other = nn.Sequential(nn.Linear(2, 3))
-    save_file({k: v.data for k, v in other.state_dict().items()}, file)
+    save_file({k: v.detach().numpy() for k, v in other.state_dict().items()}, file)
     with pytest.raises(WeightsError, match="other.safetensors"):
         learner(data, pretrained=file)
 

@@ -27,9 +27,8 @@ def pictures(n, *size, channels=3):
 
 @pytest.fixture(scope="module")
 def thirty_four():
-    with mt.using("numpy"):
-        mt.manual_seed(0)
-        return resnet34()
+    mt.manual_seed(0)
+    return resnet34()
 
 
 # ----------------------------------------------------------------------------------------- resnet
@@ -150,9 +149,8 @@ def test_wrong_stages():
 
 @pytest.fixture(scope="module")
 def vgg():
-    with mt.using("numpy"):
-        mt.manual_seed(0)
-        return vgg16_bn()
+    mt.manual_seed(0)
+    return vgg16_bn()
 
 
 def test_vgg_has_torchvisions_numbers_and_keys(vgg):

@@ -25,7 +25,11 @@ WAYS = {  # library, mode
     COMPILED: ("torch", "compiled"),
     GRAPH: ("torch", "graph"),
 }
+IMPLICIT, COLUMNS = "minitorch7_implicit", "minitorch7_columns"
+FORCED = {IMPLICIT: "implicit", COLUMNS: "columns"}  # MINITORCH7_CONVOLUTION: see gpu_ops.py
 TITLES = {
+    IMPLICIT: "minitorch7, implicit GEMM",
+    COLUMNS: "minitorch7, columns",
     OURS: "minitorch7",
     CAPTURED: "minitorch7 captured",
     EAGER: "PyTorch eager",
@@ -47,6 +51,7 @@ class Worker(rounds.Worker):
     def __init__(self, way: str, tf32: bool = False, standin: bool = False) -> None:
         self.rival = self.way = way
         self.errors = tempfile.TemporaryFile("w+")
+        forced = {"MINITORCH7_CONVOLUTION": FORCED[way]} if way in FORCED else {}
         flags = ["--tf32"] * tf32 + ["--standin"] * standin
         environment = machine.environment(1) if standin else machine.environment(machine.cores())
         self.process = subprocess.Popen(
@@ -56,7 +61,7 @@ class Worker(rounds.Worker):
             stderr=self.errors,
             text=True,
             cwd=rounds.HERE,
-            env=environment | {"CUPY_TF32": str(int(tf32))},
+            env=environment | {"CUPY_TF32": str(int(tf32))} | forced,
         )
 
     def ask(self, ask: str, **request: Any) -> dict[str, Any]:

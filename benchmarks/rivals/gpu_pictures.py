@@ -9,7 +9,7 @@ from minitorch7 import plot
 from minitorch7.plot.canvas import dress
 
 from . import gpu_card
-from .gpu_crew import CAPTURED, COMPILED, EAGER, GRAPH, OURS, TITLES
+from .gpu_crew import CAPTURED, COLUMNS, COMPILED, EAGER, GRAPH, IMPLICIT, OURS, TITLES
 
 COLORS = {
     OURS: plot.VERMILLION,
@@ -17,6 +17,8 @@ COLORS = {
     EAGER: plot.BLUE,
     COMPILED: plot.SKY,
     GRAPH: plot.GREEN,
+    IMPLICIT: plot.BLUE,  # these two stand beside no other library
+    COLUMNS: plot.GREEN,
 }
 
 

@@ -9,6 +9,7 @@ other end. What goes wrong is an answer too: {"error": …}.
     {"ask": "prepare", "job": name, "arguments": {...}}     the job's checked numbers, and its time
     {"ask": "turn", "lead_in": l, "samples": n, "repeats": r}   n times r runs, after l untimed
     {"ask": "launches"} {"ask": "memory"}                   of one run
+    {"ask": "chooses", "name": operation}                   how a convolution would be done
     {"ask": "forget"}                                       the job and its memory
 
 Times are CUDA's events: recorded before and after `repeats` runs, so the host does not wait in
@@ -37,7 +38,7 @@ def side_of(way: str, tf32: bool, standin: bool) -> Any:
     """The library of a way, ready to work."""
     from rivals import gpu_crew
 
-    library, mode = gpu_crew.WAYS[way]
+    library, mode = gpu_crew.WAYS[gpu_crew.OURS if way in gpu_crew.FORCED else way]
     if library == "torch":
         from rivals.gpu_torch import Torch
 
@@ -91,6 +92,10 @@ class Server:
         left = self.side.free_mib()
         taken = None if left is None or self.free is None else self.free - left
         return {**found, "taken": taken}
+
+    def chooses(self, name: str) -> dict[str, Any]:
+        """The way of our own two that a convolution takes by itself."""
+        return {"way": self.side.chooses(name)}
 
     def forget(self) -> dict[str, Any]:
         """Drop the job and its memory."""

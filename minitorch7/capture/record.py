@@ -58,7 +58,7 @@ class Recording:
         self._modules: dict[Any, bool] = {}  # and whether each was training
         self._tensors: list[tuple[dict[str, Any], str, Tensor, Any]] = []  # who has it, as what
         self._before: dict[Tensor, Any] = {}  # copies of their values
-        self._optimizers: dict[Any, Any] = {}
+        self._kept: dict[Any, Any] = {}  # states of optimisers and scalers, by whose they are
         self._units: dict[Any, Any] = {}  # sets of numbers, by whose they are
         self._places: dict[Any, slice] = {}
         self._table: Any = None  # all of them in the GPU's memory, and the counter of draws
@@ -96,7 +96,7 @@ class Recording:
             raise CaptureError(_why(error)) from error
         for p in self._before:
             p.grad = None if isinstance(p.grad, _Stale) else p.grad
-        self._settle()
+        self.settle()
         self._check_draws(started)
         return outputs
 
@@ -141,16 +141,24 @@ class Recording:
 
     def optimizer(self, optimizer: Any, keep: Callable[[], Any]) -> None:
         """An optimiser is about to step: the first time, remember its state by ``keep()``."""
-        if optimizer not in self._optimizers:
-            self._not_new(f"the optimiser {type(optimizer).__name__}")
+        if optimizer not in self._kept:
             for group in optimizer.param_groups:
                 for p in group["params"]:
                     self.remember(p)
-            self._optimizers[optimizer] = keep()
+            self.keep(optimizer, keep)
 
-    def kept(self, optimizer: Any) -> Any:
-        """What `optimizer` was given for it."""
-        return self._optimizers[optimizer]
+    def keep(self, owner: Any, keep: Callable[[], Any]) -> None:
+        """`owner` is about to change its own state: the first time, remember it by ``keep()``.
+
+        What `keep` gives has `put_back`, `recorded` and `check`, see ``optim/on_device.py``.
+        """
+        if owner not in self._kept:
+            self._not_new(f"the {type(owner).__name__}")
+            self._kept[owner] = keep()
+
+    def kept(self, owner: Any) -> Any:
+        """What was remembered of it."""
+        return self._kept[owner]
 
     def put_back(self) -> None:
         """Everything as it was before the first run."""
@@ -158,12 +166,12 @@ class Recording:
             t.data[...] = values
             t.mark_changed()
             t.grad = None
-        for kept in self._optimizers.values():
+        for kept in self._kept.values():
             kept.put_back()
         backend.set_rng_state(self._random)
 
-    def _settle(self) -> None:
-        """Bring what the step put into new memory, such as a kept state, back to where it was."""
+    def settle(self) -> None:
+        """Bring what was put into new memory, such as a kept state, back to where it was."""
         for registry, name, t, array in self._tensors:
             now = registry.get(name)
             if now is None or (now.shape, now.dtype) != (array.shape, array.dtype):
@@ -235,7 +243,7 @@ class Recording:
         for array, host in self._constants:
             array[...] = self.xp.asarray(host)
         self._grads = [(p, p.grad) for p in self._before]
-        for kept in self._optimizers.values():
+        for kept in self._kept.values():
             kept.recorded()
         backend.set_rng_state(self._random)
 
@@ -249,7 +257,7 @@ class Recording:
         for module, training in self._modules.items():
             if module.training != training:
                 raise _moved(f"a {type(module).__name__} was switched to training={not training}")
-        for kept in self._optimizers.values():
+        for kept in self._kept.values():
             kept.check(_moved)
         if self._draws and _draws(backend.get_rng_state())[0] != _draws(self._random)[0]:
             raise _moved("mt.manual_seed was called, and the seed is part of the graph")

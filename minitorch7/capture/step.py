@@ -64,6 +64,13 @@ class UncapturedStep:
         self._check(inputs)
         return detached(self.step(*inputs))
 
+    def bring_back(self) -> None:
+        """Bring what other code gave a module's state new memory for back to where the graph reads.
+
+        Such as the state of a recurrent model that has read a validation set meanwhile.
+        CaptureError where it has another shape now.
+        """
+
     def _check(self, inputs: Sequence[Any]) -> None:
         if len(inputs) != len(self.like):
             raise TypeError(
@@ -123,6 +130,9 @@ class CapturedStep(UncapturedStep):
         graph = self._stream.end_capture()
         recording.finish()
         return graph
+
+    def bring_back(self) -> None:
+        self._recording.settle()
 
     def __call__(self, *inputs: Tensor) -> Any:
         """Replay with these inputs. CaptureError where what the graph uses was moved meanwhile."""

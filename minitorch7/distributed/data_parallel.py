@@ -86,6 +86,11 @@ class DataParallel(Callback):
             learn.running[:] = [c for c in learn.running if not isinstance(c, others)]
 
     @property
+    def when_captured(self) -> str | None:
+        """A run of one process may capture its steps; between several, they speak amid a step."""
+        return "after" if current().size == 1 else None
+
+    @property
     def active(self) -> bool:
         """Whether a fit with several processes is under way."""
         return self._data is not None

@@ -116,9 +116,9 @@ class FixedNorm(Function):
         x, gamma, mu, s = self.saved
         axes = tuple(i for i in range(x.ndim) if i != 1)
         scale = s if gamma is None else gamma * s
-        needs = self.needs_input_grad
+        needs, grad = self.needs_input_grad, grad.to(s.dtype)  # of float16 in mixed precision
         return (
-            grad * _by_channel(scale, x.ndim) if needs[0] else None,
+            (grad * _by_channel(scale, x.ndim)).to(x.dtype) if needs[0] else None,
             None,
             None,
             s * sum(grad * (x - _by_channel(mu, x.ndim)), axes) if needs[3] else None,

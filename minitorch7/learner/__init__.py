@@ -14,6 +14,7 @@
     summary      the table of layers
     state, checkpoints, resume, files    training that survives
     mixed_precision                      float16 products, float32 weights
+    captured                             a step recorded once and replayed: capture=True
     numerics, interrupt                  a NaN in the loss; Ctrl-C
     interpret, results                   mistakes and pictures of them
 

@@ -63,9 +63,12 @@ class Callback:
     """Something that listens to the loop. Subclasses define the events they need.
 
     `order` decides who is called first: low before high, and those given first among equals.
+    `when_captured` says what becomes of the events amid a step in a fit with capture=True: "inside"
+    or "after" it; see ``captured.py``.
     """
 
     order = 0
+    when_captured: str | None = None
     learn: Learner
 
     def on_train_begin(self) -> None: ...

@@ -15,6 +15,8 @@ from typing import Any
 
 from .. import nn
 from ..autograd import Tensor
+from ..capture import recording as current_recording
+from ..optim.on_device import Numbers
 
 Group = list[nn.Module]
 
@@ -191,9 +193,21 @@ def set_decay(opt: Any, wd: float) -> None:
 
 def decay_weights(opt: Any) -> None:
     """p ← p·(1 − lr·wd) for every parameter with a gradient, where the optimiser does not do it."""
-    for group in opt.param_groups:
+    for number, group in enumerate(opt.param_groups):
         if group["true_wd"]:
+            factor = _what_is_left(opt, number, group)
             for p in group["params"]:
                 if p.grad is not None:
-                    p.data *= 1 - group["lr"] * group["true_wd"]
+                    p.data *= factor if isinstance(factor, float) else factor.astype(p.dtype)
                     p.mark_changed()
+
+
+def _what_is_left(opt: Any, number: int, group: dict[str, Any]) -> Any:
+    """1 − lr·wd; in a captured step an array, which is brought up to date before each replay."""
+    recording = current_recording()
+    numbers = Numbers(
+        "true weight decay", group, [{}], lambda g, _: [1 - g["lr"] * g["true_wd"]], ()
+    )
+    if recording is None:
+        return float(numbers.values()[0])
+    return recording.numbers((opt, "true weight decay", number), numbers)[0]

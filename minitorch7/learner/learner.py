@@ -21,6 +21,7 @@ from .. import nn, optim
 from ..autograd import Tensor, no_grad
 from . import checkpoints, groups, state
 from .callbacks import Callback, CancelBatch, CancelEpoch, CancelFit, in_order
+from .captured import CapturedBatches
 from .interrupt import Interruption, interactive
 from .metrics import WeightedMeans
 from .numerics import StopAtNaN
@@ -91,6 +92,7 @@ class Learner(Answers):
         self.epoch = self.epochs = self.batch = self.done = 0
         self.training = self.cancelled = False
         self.validation: list[float] = []
+        self.captured: CapturedBatches | None = None  # of a fit with capture=True
         self._search = False
         self._between_batches = True  # is the state one that a checkpoint may hold?
         self._interruption = Interruption()
@@ -125,20 +127,27 @@ class Learner(Answers):
         for callback in self.running:
             getattr(callback, f"on_{event}")()
 
+    def take_step(self) -> None:
+        """What is done with a batch; while validating, up to its loss."""
+        self.pred = self.forward()
+        self("loss_begin")
+        self.loss = self.get_loss()
+        if self.training:
+            self("backward_begin")
+            self.backward()
+            self("backward_end")
+            self.step()
+            self("step_end")
+            self.zero_grad()
+
     def _one_batch(self) -> None:
         self.pred = self.loss = None
         try:
-            self("batch_begin")
-            self.pred = self.forward()
-            self("loss_begin")
-            self.loss = self.get_loss()
-            if self.training:
-                self("backward_begin")
-                self.backward()
-                self("backward_end")
-                self.step()
-                self("step_end")
-                self.zero_grad()
+            if self.training and self.captured is not None:
+                self.captured.run()
+            else:
+                self("batch_begin")
+                self.take_step()
         except CancelBatch:
             pass
         if self.training:
@@ -182,6 +191,8 @@ class Learner(Answers):
                         means.add([self.loss, *scores], len(self.yb))
         finally:
             self.training = training
+            if self.captured is not None:
+                self.captured.left()
         return means.read()
 
     # ------------------------------------------------------------------------------------ fitting
@@ -195,6 +206,7 @@ class Learner(Answers):
         checkpoint: str | None = None,
         checkpoint_every: int | timedelta | None = None,
         restart: bool = False,
+        capture: bool = False,
     ) -> None:
         """Train for some epochs at a constant learning rate.
 
@@ -206,6 +218,10 @@ class Learner(Answers):
                     it exists, a call with the same arguments goes on from it, and ends with the
                     same bits as if never stopped; a finished one only loads the result.
                     `restart` begins again and writes over it.
+        capture     record the step of the first batch as a CUDA graph and replay it for the others,
+                    with the same results and far fewer launches; see ``captured.py`` for what
+                    callbacks may do then, and `capture` for what a step may. On NumPy, where there
+                    is nothing to record, the step runs as it is, under the same rules.
 
         Ctrl-C stops after the batch under way, writes the checkpoint if there is one, and keeps
         weights and recorder. At a prompt or in a notebook fit then returns; in a script
@@ -215,7 +231,7 @@ class Learner(Answers):
         rates = self._ready(epochs, lr, wd)
         groups.set_hyper(self.opt, rates)  # constant, so once is enough
         saver = self._saver(checkpoint, checkpoint_every, restart, "fit", epochs=epochs, lr=rates)
-        self._fit(epochs, callbacks, saver)
+        self._fit(epochs, callbacks, saver, capture=capture)
 
     def fit_one_cycle(
         self,
@@ -229,6 +245,7 @@ class Learner(Answers):
         checkpoint: str | None = None,
         checkpoint_every: int | timedelta | None = None,
         restart: bool = False,
+        capture: bool = False,
     ) -> None:
         """Train for `cyc_len` epochs with one cycle of learning rate and momentum (Smith 2018).
 
@@ -242,7 +259,7 @@ class Learner(Answers):
         arguments = {"epochs": cyc_len, "max_lr": rates, "moms": moms}
         arguments |= {"div_factor": div_factor, "pct_start": pct_start}
         saver = self._saver(checkpoint, checkpoint_every, restart, "fit_one_cycle", **arguments)
-        self._fit(cyc_len, [*(callbacks or []), Schedule(cycle)], saver)
+        self._fit(cyc_len, [*(callbacks or []), Schedule(cycle)], saver, capture=capture)
 
     def lr_find(
         self,
@@ -293,6 +310,7 @@ class Learner(Answers):
         callbacks: Sequence[Callback] | None,
         saver: Checkpointer | None = None,
         search: bool = False,
+        capture: bool = False,
     ) -> None:
         """Run the epochs. A `search` has no validation and no table, and a NaN does not end it."""
         standard = [] if search else [StopAtNaN(self.read_every)]
@@ -309,11 +327,12 @@ class Learner(Answers):
         self.cancelled, self._search = False, search
         self.model.zero_grad()  # a batch that failed may have left its gradients
         try:
+            self.captured = CapturedBatches(self) if capture else None
             # evaluating() puts every module back into the mode that it is in now
             with nn.evaluating(self.model), Interruption() as self._interruption:
                 self._run(saver)
         finally:
-            self.running, self._interruption = [], Interruption()
+            self.running, self._interruption, self.captured = [], Interruption(), None
 
     def _run(self, saver: Checkpointer | None) -> None:
         """The epochs, and the three ways in which they can end early."""

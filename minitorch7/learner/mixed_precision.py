@@ -39,6 +39,7 @@ class MixedPrecision(Callback):
     """
 
     order = -8  # after the recorder and the look for NaN, which read the loss; before all others
+    when_captured = "inside"  # where an infinity is found, the device itself undoes the step
 
     def __init__(self, scaler: GradScaler | None = None, dtype: str = "float16") -> None:
         if scaler is not None and not isinstance(scaler, GradScaler):

@@ -30,10 +30,12 @@ class StopAtNaN(Callback):
     """Reads the losses every `read_every` batches and stops at the first that is no number.
 
     It comes right after the recorder, before backward and step: where every loss is read (the
-    default on NumPy) the weights are still those that the last good batch left.
+    default on NumPy) the weights are still those that the last good batch left. With capture=True a
+    step is done as a whole, and its loss is looked at after it.
     """
 
     order = -9
+    when_captured = "after"
 
     def __init__(self, read_every: int | None = None) -> None:
         self.read_every = read_every
@@ -80,11 +82,12 @@ def _where(learn: Learner, late: int) -> str:
     if not _finite(learn.xb):
         return "The inputs of the batch hold NaN or infinity already: look at the data."
     sick = [name for name, p in learn.model.named_parameters() if not _finite(p)]
-    if sick and late:
+    if sick and (late or learn.captured is not None):
+        when = f"{late} batches late" if late else "after the step, as capture=True does it"
         return (
             f"By now the weights hold NaN or infinity too, first in {sick[0]!r}: the loss was read "
-            f"{late} batches late. To see the layer, set learn.read_every = 1 and go on from the "
-            "last checkpoint: the same batches follow, and the first bad one is caught."
+            f"{when}. To see the layer, set learn.read_every = 1 and go on, without capture, from "
+            "the last checkpoint: the same batches follow, and the first bad one is caught."
         )
     if sick:
         return (

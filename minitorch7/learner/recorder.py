@@ -51,6 +51,7 @@ class Recorder(Callback):
     """
 
     order = -10
+    when_captured = "after"
 
     def __init__(self) -> None:
         self.reset()

@@ -25,12 +25,14 @@ host, Adam's count of steps, also counts the steps undone; its correction forget
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import backend
 from ..autograd import Tensor
+from ..capture import recording as current_recording
 from .optimizer import Optimizer
 
 UNSCALED, STEPPED = "unscaled", "stepped"
@@ -189,6 +191,9 @@ class GradScaler:
         elif backend.name_of(self._scale) != name:
             self._scale = backend.to(self._scale, name)
             self._good_steps = backend.to(self._good_steps, name)
+        recording = current_recording()
+        if recording is not None:
+            recording.keep(self, partial(_KeptScale, self))
 
     # ------------------------------------------------------------------------------- the state
 
@@ -261,6 +266,31 @@ class Step:
                 if backend.is_array(value):  # what was not there before began with zeros
                     xp.copyto(value, arrays.get(name, 0), where=self.found)
         self.before = {}
+
+
+class _KeptScale:
+    """Scale and count of good steps before a capture, and where they lie from then on."""
+
+    def __init__(self, scaler: GradScaler) -> None:
+        self.scaler, self.places = scaler, self._places(scaler)
+        self.before = [array.copy() for array in self.places]
+
+    @staticmethod
+    def _places(scaler: GradScaler) -> list[Any]:
+        return [scaler._scale, scaler._good_steps]
+
+    def put_back(self) -> None:
+        """Values as they were."""
+        for array, values in zip(self.places, self.before, strict=True):
+            array[...] = values
+
+    def recorded(self) -> None:
+        """Nothing of it lies on the host."""
+
+    def check(self, moved: Callable[[str], Exception]) -> None:
+        """Raise ``moved(what)`` where a replay would scale by what is no longer the scale."""
+        if any(a is not b for a, b in zip(self.places, self._places(self.scaler), strict=True)):
+            raise moved("the scale of a GradScaler lies elsewhere (load_state_dict?)")
 
 
 def _with_gradients(optimizer: Optimizer) -> list[Tensor]:

@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 from .. import backend
 from ..autograd import Function, Tensor, state
 from ..functional._arguments import check_integer, check_tensor
-from ..functional.convolution import Conv2d, Conv2dInputGrad
-from ..kernels.convolution import workspace_bytes
+from ..functional.convolution import Conv2d, Conv2dGrads, Conv2dInputGrad, Conv2dWeightGrad
+from ..kernels.convolution import column_bytes, workspace_bytes
+from ..kernels.convolution import trial as convolution_trial
 
+CONVOLUTIONS = (Conv2d, Conv2dInputGrad, Conv2dWeightGrad, Conv2dGrads)
 FEW = (2, 3)  # rows; one alone has no variance for batch norm
 
 
@@ -51,8 +53,9 @@ def predict_memory(
                    momentum, 0 without
 
     Counted are the arrays that operations make and keep; what a kernel makes and drops inside one
-    operation is not, but for the columns of convolutions on the processor (one thread's) and what
-    the gradient of a recurrent sweep works in. Nor are Python's own objects, a few hundred KiB. A
+    operation is not, but for the columns of convolutions (on the processor one thread's, and under
+    `workspace`; on a GPU, which lays them out anew, under `graph`) and what the gradient of a
+    recurrent sweep works in. Nor are Python's own objects, a few hundred KiB. A
     copy of the model is run, and the random stream is put back: nothing is changed.
 
     ValueError for a batch of fewer than three rows, or of different numbers of rows.
@@ -71,7 +74,7 @@ def predict_memory(
             "predict_memory: a profile is running in this thread, and the trial steps would be "
             "counted in it; call predict_memory outside the with block"
         )
-    trials = [_trial(model, loss_func, input[:n].detach(), target[:n].detach()) for n in FEW]
+    trials = [_trial(model, loss_func, input, target, n) for n in FEW]
     names = [[name for name, _ in t.events] for t in trials]
     if names[0] != names[1]:
         raise ValueError(
@@ -101,8 +104,10 @@ def _peak(changes: Any) -> int:
     return most
 
 
-def _trial(model: Any, loss_func: Any, input: Tensor, target: Tensor) -> _Trial:
-    """One step of a copy of the model, watched."""
+def _trial(model: Any, loss_func: Any, input: Tensor, target: Tensor, rows: int) -> _Trial:
+    """One step of a copy of the model with so many rows, watched."""
+    times = input.shape[0] / rows
+    input, target = input[:rows].detach(), target[:rows].detach()
     trial, before = _Trial(), backend.get_rng_state()
     watched = copy.deepcopy(model)
     for p in watched.parameters():
@@ -110,12 +115,12 @@ def _trial(model: Any, loss_func: Any, input: Tensor, target: Tensor) -> _Trial:
         if p.requires_grad:
             p.register_hook(trial.finished)
     trial.known(input, target, *watched.parameters(), *watched.buffers())
-    state.profile = trial
+    state.profile, convolution_trial.times = trial, times
     try:
         loss = loss_func(watched(input), target)
         loss.backward()
     finally:
-        state.profile = None
+        state.profile, convolution_trial.times = None, 1.0
         backend.set_rng_state(before)
     trial.closed = True  # what dies from here on dies after the step
     return trial
@@ -164,6 +169,8 @@ class _Trial:
     def stop(self, node: Function, inputs: Any, outputs: Sequence[Tensor], started: None) -> None:
         """An operation ends: its results are new, and what it keeps for its backward may be."""
         scratch = getattr(node, "scratch", 0)  # what the gradient of a sweep works in
+        if isinstance(node, CONVOLUTIONS) and inputs[0].backend != "numpy":
+            scratch += _columns(node, inputs)
         self.events.append(("+scratch", scratch))
         for t in outputs:
             self._note(node.name, t.data)
@@ -179,3 +186,21 @@ class _Trial:
     def backward(self, node: Function, grads: list[Tensor], differentiate: Any) -> None:
         """The walk: the rule runs, and its operations report for themselves."""
         differentiate(node, grads)
+
+
+def _columns(node: Function, inputs: Sequence[Any]) -> int:
+    """Bytes of the columns that a convolution, or a gradient of one, lays out on a GPU."""
+    first, second = inputs[:2]
+    window, groups = node.window, node.groups
+    if isinstance(node, Conv2d):
+        size, w_shape = first.shape[2:], second.shape
+        places = tuple(node.places or window.output_size(size))
+    elif isinstance(node, Conv2dWeightGrad):
+        size, places = first.shape[2:], second.shape[2:]
+        w_shape = (second.shape[1], first.shape[1] // groups, *window.kernel)
+    else:  # dy, and the weights
+        places, w_shape = first.shape[2:], inputs[2 if isinstance(node, Conv2dGrads) else 1].shape
+        size = second.shape[2:] if isinstance(node, Conv2dGrads) else node.size
+    turned = isinstance(node, Conv2dGrads | Conv2dInputGrad)
+    xp = backend.library(first.backend)
+    return column_bytes(xp, first.data, w_shape, size, places, window, groups, turned)

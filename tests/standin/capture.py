@@ -303,12 +303,14 @@ def installed(base: Any = cupy) -> Iterator[Library]:
             if isinstance(member, types.FunctionType) and name not in _PLAIN:
                 kept.append((owner, name, member))
                 setattr(owner, name, _recorded(_spoken(owner, name), member))
-    library = Library(base)
+    library, before = Library(base), backend._libraries.get("cupy")
     backend.register("cupy", library)
     try:
         yield library
     finally:
         backend.unregister("cupy")
+        if before is not None:
+            backend.register("cupy", before)
         for owner, name, member in kept:
             setattr(owner, name, member)
 

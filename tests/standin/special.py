@@ -208,7 +208,8 @@ def matmul(*args: Any, **kwargs: Any) -> ndarray:
         raise TypeError(f"matmul() got unexpected keyword arguments {sorted(kwargs)}")
     a, b = (operand(value) for value in args)
     tally.launches += _copies_for_product(a) + _copies_for_product(b)
-    result = np.matmul(a, b, order="C", dtype=dtype)
+    with np.errstate(all="ignore"):
+        result = np.matmul(a, b, order="C", dtype=dtype)
     if out is None:
         return launched(result)
     if np.shape(result) != out.shape:
@@ -236,7 +237,8 @@ def dot(a: Any, b: Any, out: Any = None) -> ndarray:
         if not out.flags.c_contiguous:
             raise ValueError("Output array must be C-contiguous")
     tally.launches += _copies_for_product(left) + _copies_for_product(right)
-    result = np.asarray(np.dot(left, right), order="C")
+    with np.errstate(all="ignore"):
+        result = np.asarray(np.dot(left, right), order="C")
     if out is None:
         return launched(result)
     out._a[...] = result
@@ -258,7 +260,8 @@ def einsum(*operands: Any, **kwargs: Any) -> ndarray:
         x if isinstance(x, str) or (sublists and i % 2) else _device_only("einsum", x)
         for i, x in enumerate(operands)
     ]
-    return wrapped(np.einsum(*values, **kwargs), (operands,), "einsum")
+    with np.errstate(all="ignore"):
+        return wrapped(np.einsum(*values, **kwargs), (operands,), "einsum")
 
 
 # -------------------------------------------------------------------- reductions and sorting

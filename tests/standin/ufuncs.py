@@ -114,8 +114,26 @@ _ufuncs: dict[str, Ufunc] = {}
 def ufunc(name: str, nin: int = 2, nout: int = 1) -> Ufunc:
     """The ufunc called `name`; the same object every time."""
     if name not in _ufuncs:
-        _ufuncs[name] = Ufunc(name, getattr(np, name), nin, nout)
+        _ufuncs[name] = Ufunc(name, _OWN.get(name) or getattr(np, name), nin, nout)
     return _ufuncs[name]
+
+
+def _power(x: Any, p: Any, out: Any = None, **kwargs: Any) -> Any:
+    """Of integers to negative powers NumPy makes an error, CuPy 1/xᵖ without its fraction."""
+    try:
+        return np.power(x, p, out=out, order="C", **kwargs)
+    except ValueError:
+        x, p = np.broadcast_arrays(x, np.asarray(p, np.result_type(x, p)))
+        result = np.power(x, np.maximum(p, 0), order="C", **kwargs)
+        signs = np.where(x == -1, 1 - 2 * (p & 1), x == 1)
+        result = np.where(p < 0, signs, result).astype(result.dtype)
+    if out is None:
+        return result
+    out[0][...] = result
+    return out[0]
+
+
+_OWN = {"power": _power}
 
 
 def _rsqrt(x: Any, **kwargs: Any) -> Any:

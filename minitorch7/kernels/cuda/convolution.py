@@ -80,13 +80,14 @@ def conv2d_weight_grad(
     outputs, depth, places = len(g) // groups, math.prod(dw.shape[1:]), math.prod(g.shape[1:])
     tiles = math.prod(_grid(depth, outputs, groups))
     count, per_part = parts_of(places, tiles, groups)
-    parts = xp.empty((count, *dw.shape), dtype=load.sum_type(x.dtype))
+    alone = count == 1 and load.sum_type(x.dtype) == dw.dtype
+    parts = dw if alone else xp.empty((count, *dw.shape), dtype=load.sum_type(x.dtype))
     grid = _grid(depth, outputs, groups * count)
     function = load.kernel(xp, FILE, "conv2d_weight_grad", x.dtype, _arithmetic(x, cores))
     shape = _geometry(x, g, dw, window)
     load.launch(function, grid, (THREADS,), x, g, parts, shape, outputs, groups, per_part)
-    if count == 1 and parts.dtype == dw.dtype:
-        return parts[0]
+    if alone:
+        return dw
     total = load.kernel(xp, FILE, "sum_parts", x.dtype)
     load.over(total, (dw.size,), parts, dw, count, dw.size)
     return dw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -33,7 +34,9 @@ def in_notebook() -> bool:
 
 
 def options_of(doc: str, out: str, parallel: bool = True) -> argparse.Namespace:
-    """The flags that all lessons share, parsed; the defaults in a notebook.
+    """The flags that all lessons share, parsed.
+
+    A notebook has no command line: there they are those of MINITORCH7_LESSON, if it is set.
 
     doc  what --help says of the lesson;  out  the default folder for pictures;
     parallel  whether several processes can share the work
@@ -66,7 +69,7 @@ def options_of(doc: str, out: str, parallel: bool = True) -> argparse.Namespace:
         action="store_true",
         help="one of several processes: mpiexec -n 2 python lesson.py --distributed",
     )
-    options = parser.parse_args([] if in_notebook() else None)
+    options = parser.parse_args(_flags_of_notebook() if in_notebook() else None)
     if options.epochs is not None and options.epochs < 1:
         parser.error(f"--epochs must be at least 1, got {options.epochs}")
     if options.seed < 0:
@@ -90,6 +93,10 @@ def options_of(doc: str, out: str, parallel: bool = True) -> argparse.Namespace:
     return options
 
 
+def _flags_of_notebook() -> list[str]:
+    return shlex.split(os.environ.get("MINITORCH7_LESSON", ""))
+
+
 def join_others() -> None:
     """Train with the other processes that mpiexec started; the first alone prints."""
     distributed.init()
@@ -102,11 +109,14 @@ def join_others() -> None:
 once = distributed.rank_zero_first  # of several processes, one makes the files
 
 
-def show(figure: Any, options: argparse.Namespace, name: str) -> Any:
-    """Save a picture under --out and say where; a notebook shows what is returned."""
+def show(figure: Any, options: argparse.Namespace, name: str) -> None:
+    """Save a picture under --out and say where; a notebook shows it, too."""
     path = plot.save(figure, options.out / f"{name}.png")
     print(f"picture: {path}")
-    return figure
+    if in_notebook():
+        from IPython.display import display
+
+        display(figure)
 
 
 def digits(options: argparse.Namespace) -> ImageList:

@@ -21,7 +21,10 @@ import time
 from pathlib import Path
 
 if not __package__:
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+    sys.path[:0] = [
+        str(Path(__file__).resolve().parents[1]),
+        str(Path(__file__).resolve().parents[2]),
+    ]
     __package__ = "book"
 
 from . import ROOT
@@ -63,12 +66,19 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     group.add_argument("--quick", action="store_true", help="a taste of each lesson (the default)")
     group.add_argument("--full", action="store_true", help="the whole lessons")
     parser.add_argument(
-        "--only", nargs="+", metavar="LESSON", help="run these; others from their last run, or bare"
+        "--only",
+        nargs="+",
+        metavar="LESSON",
+        help="run these; others from their last run, or bare",
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="lessons at a time (1)")
     parser.add_argument("--again", action="store_true", help="run also what has not changed")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "out" / "book", metavar="DIR", help="(out/book)"
+        "--out",
+        type=Path,
+        default=ROOT / "out" / "book",
+        metavar="DIR",
+        help="(out/book)",
     )
     options = parser.parse_args(arguments)
     if options.jobs < 1:

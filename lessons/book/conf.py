@@ -20,8 +20,14 @@ html_show_copyright = False
 html_copy_source = False
 html_show_search_summary = False  # a page opened from a file may not read other files
 html_theme_options = {
-    "light_css_variables": {"color-brand-primary": "#0a5c8f", "color-brand-content": "#0a5c8f"},
-    "dark_css_variables": {"color-brand-primary": "#6cbcf0", "color-brand-content": "#6cbcf0"},
+    "light_css_variables": {
+        "color-brand-primary": "#0a5c8f",
+        "color-brand-content": "#0a5c8f",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#6cbcf0",
+        "color-brand-content": "#6cbcf0",
+    },
 }
 pygments_style, pygments_dark_style = "tango", "github-dark"
 exclude_patterns = ["**/.*"]

@@ -29,11 +29,12 @@ GREEK = dict(
     zip(
         "αβγδεζηθλμνπρστφψωΓΔΘΛΠΣΦΨΩ",
         r"\alpha \beta \gamma \delta \varepsilon \zeta \eta \theta \lambda \mu \nu \pi \rho \sigma "
-        r"\tau \varphi \psi \omega \Gamma \Delta \Theta \Lambda \Pi \Sigma \Phi \Psi \Omega".split(),
+        r"\tau \varphi \psi \omega "
+        r"\Gamma \Delta \Theta \Lambda \Pi \Sigma \Phi \Psi \Omega".split(),
         strict=True,
     )
 )
-SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵀᵖˣʸⁿⁱ", "0123456789+-()Tpxyni", strict=True))
+SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵖˣʸⁿⁱ", "0123456789+-()pxyni", strict=True)) | {"ᵀ": r"\top "}
 SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ᵢⱼₖₙₜ", "0123456789+-ijknt", strict=True))
 ACCENTS = {"\u0302": r"\hat", "\u0304": r"\bar", "\u0303": r"\tilde"}
 RELATIONS = {
@@ -80,7 +81,8 @@ TOKEN = re.compile(
 
 # where a formula may end and words begin
 ENDS = re.compile(
-    r"[,;:.]? {2,}|[,;:.] | (?=\()| (?=(?:where|over|along|for|in|with|by|at|on|or|added|read|summed|stretched)\b)"
+    r"[,;:.]? {2,}|[,;:.] | (?=\()"
+    r"| (?=(?:where|over|along|for|in|with|by|at|on|or|added|read|summed|stretched)\b)"
 )
 # what makes a formula of some names
 SIGNIFICANT = re.compile(r"[=<>+^(|-]|\\(frac|cdot|le|ge|ne|sum|int|sqrt|to|gets|lfloor|lceil)\b")
@@ -117,7 +119,7 @@ def split(text: str, names: Iterable[str] = ()) -> tuple[str, str] | None:
     cuts = [match.start() for match in ENDS.finditer(text)]
     for cut in [len(text), *reversed(cuts)]:
         latex = to_latex(text[:cut], names)
-        if latex is not None and SIGNIFICANT.search(re.sub(r"\\mathrm\{[^}]*\}", "", latex)):
+        if latex is not None and SIGNIFICANT.search(re.sub(r"\\text\{[^}]*\}", "", latex)):
             return latex, re.sub(r"^[,;:.]?\s+", "", text[cut:])
     return None
 
@@ -144,7 +146,9 @@ def _tokens(text: str) -> list[Token]:
         match = TOKEN.match(text, place)
         if match is None:
             raise NoFormula(text)
-        found.append(Token(match.lastgroup or "", match[0], place > 0 and text[place - 1].isspace()))
+        found.append(
+            Token(match.lastgroup or "", match[0], place > 0 and text[place - 1].isspace())
+        )
         place = match.end()
     return found
 
@@ -189,7 +193,9 @@ class _Parser:
             return not self.is_word()
         if text in ("|", "‖"):
             return not self.bars
-        return kind in ("number", "dots") or text in ("√", "Σ", "∂", "∫", *CONSTANTS) or text in OPEN
+        return (
+            kind in ("number", "dots") or text in ("√", "Σ", "∂", "∫", *CONSTANTS) or text in OPEN
+        )
 
     # ------------------------------------------------------------------------------ the four floors
 
@@ -267,7 +273,7 @@ class _Parser:
         if text == "Σ":  # a Greek letter like any other for the tokens
             return f"{self.scripts(chr(92) + 'sum')} {self.term(division=False)}"
         if text in FUNCTIONS:
-            name = self.scripts(rf"\mathrm{{{text}}}".replace("_", r"\_"))
+            name = self.scripts(rf"\text{{{text}}}")
             if self.next.text == "(" and not self.next.spaced:
                 return self.followed(name + self.group(self.take().text))
             return rf"{name}\, {self.factor()}" if self.begins_factor() else name
@@ -281,10 +287,10 @@ class _Parser:
         if text in GREEK:
             return GREEK[text] + " "
         if len(text) == 1 or text in self.names:
-            upright = rf"\mathrm{{{text}}}".replace("_", r"\_")
+            upright = rf"\text{{{text}}}"
             return text if len(text) == 1 else upright
         if text == "d" or (text[0] == "d" and (len(text) == 2 or text[1:] in self.names)):
-            return rf"\mathrm{{d}}{self.letter(text[1:])}"
+            return rf"\text{{d}}{self.letter(text[1:])}"
         raise NoFormula(text)
 
     def followed(self, base: str) -> str:
@@ -317,7 +323,9 @@ class _Parser:
                 break
         if base == "d" and self.next.kind == "name":
             return base
-        return base + primes + (f"_{{{below}}}" if below else "") + (f"^{{{above}}}" if above else "")
+        return (
+            base + primes + (f"_{{{below}}}" if below else "") + (f"^{{{above}}}" if above else "")
+        )
 
     def index(self) -> str:
         """What follows an underscore: a letter, some letters, or a list in braces."""
@@ -325,7 +333,7 @@ class _Parser:
         if text == "{":
             return bare(self.group("{"))
         if kind == "name":
-            return text if len(text) == 1 else rf"\mathrm{{{text}}}"
+            return text if len(text) == 1 else rf"\text{{{text}}}"
         if kind == "number":
             return text
         raise NoFormula(text)

@@ -77,7 +77,10 @@ class LinkSources(SphinxPostTransform):
     @staticmethod
     def find(path: str, base: str, known: set[str]) -> str | None:
         """The file meant, seen from the repository or from the folder that a page is about."""
-        places = {"benchmarks": ["benchmarks/", "benchmarks/rivals/"], "house": ["minitorch7/"]}
+        places = {
+            "benchmarks": ["benchmarks/", "benchmarks/rivals/"],
+            "house": ["minitorch7/"],
+        }
         for start in ("", *places.get(base, ["minitorch7/"])):
             if start + path in known:
                 return start + path
@@ -120,4 +123,8 @@ class Dropdown(Directive):
         head = f"<details><summary>{html.escape(self.arguments[0])}</summary>"
         box = nodes.container()
         self.state.nested_parse(self.content, self.content_offset, box)
-        return [nodes.raw("", head, format="html"), box, nodes.raw("", "</details>", format="html")]
+        return [
+            nodes.raw("", head, format="html"),
+            box,
+            nodes.raw("", "</details>", format="html"),
+        ]

@@ -20,7 +20,7 @@ OUTSIDE = {
     "creation": "gathers the functions that make tensors",
     "doctor": "looks at the machine, not at tensors",
 }
-WIDTH, BOX, FLOOR, TOP = 960, 118, 104, 30
+WIDTH, BOX, FLOOR, TOP = 820, 112, 96, 30
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,19 @@ def faults(of: list[Room], edges: dict[tuple[str, str], int]) -> list[str]:
     """Rooms that the table lacks, or names and the code does not have; imports that climb."""
     floors = {room.name: room.floor for room in of}
     there = {p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
-    found = [f"{name} is a room, and not in the README's table" for name in sorted(there - set(floors) - set(OUTSIDE))]
-    found += [f"the README's table has a room {name}, which is not there" for name in sorted(set(floors) - there)]
-    found += [f"{a} (floor {floors[a]}) imports from {b} (floor {floors[b]})" for a, b in sorted(edges) if floors[a] < floors[b]]
+    found = [
+        f"{name} is a room, and not in the README's table"
+        for name in sorted(there - set(floors) - set(OUTSIDE))
+    ]
+    found += [
+        f"the README's table has a room {name}, which is not there"
+        for name in sorted(set(floors) - there)
+    ]
+    found += [
+        f"{a} (floor {floors[a]}) imports from {b} (floor {floors[b]})"
+        for a, b in sorted(edges)
+        if floors[a] < floors[b]
+    ]
     return found
 
 
@@ -110,7 +120,9 @@ def direct(edges: dict[tuple[str, str], int]) -> set[tuple[str, str]]:
             found |= {other} | reach(other, seen | {room})
         return found
 
-    return {(a, b) for a, b in edges if not any(b in reach(c, frozenset({a})) for c in below[a] - {b})}
+    return {
+        (a, b) for a, b in edges if not any(b in reach(c, frozenset({a})) for c in below[a] - {b})
+    }
 
 
 def svg(of: list[Room], edges: dict[tuple[str, str], int]) -> str:
@@ -145,17 +157,17 @@ def svg(of: list[Room], edges: dict[tuple[str, str], int]) -> str:
             f'<text x="{x}" y="{y + 23}">{name}</text></g></a>'
         )
     hover = "".join(
-        f".house:has(#box-{r.name}:hover) .edge:not(.from-{r.name}):not(.to-{r.name}){{opacity:.06}}"
+        f".house:has(#box-{r.name}:hover) .edge:not(.from-{r.name}, .to-{r.name}){{opacity:.06}}"
         f".house:has(#box-{r.name}:hover) .edge.from-{r.name},"
         f".house:has(#box-{r.name}:hover) .edge.to-{r.name}{{opacity:1}}"
         for r in of
     )
-    label = "The rooms of the house on their floors, with an arrow from each room to those it imports from"
+    label = "The rooms on their floors, with an arrow from each room to those it imports from"
     return (
         f'<svg class="house" viewBox="0 0 {WIDTH} {height - 44}" role="img" aria-label="{label}" '
         f'xmlns="http://www.w3.org/2000/svg"><style>{STYLE}{hover}</style>'
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto-start-reverse"><path d="M0 0L8 4L0 8z"/></marker></defs>'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        'markerHeight="7" orient="auto-start-reverse"><path d="M0 0L8 4L0 8z"/></marker></defs>'
         f"{''.join(parts)}</svg>"
     )
 
@@ -169,11 +181,13 @@ body[data-theme="dark"] .house{--ink:#ddd;--paper:#1b1e22;--line:#777;--accent:#
 .house .floor{text-anchor:start;font-size:13px;opacity:.6}
 .house .ground{stroke:var(--line);stroke-width:.5;stroke-dasharray:2 5;fill:none}
 .house rect{fill:var(--paper);stroke:var(--accent);stroke-width:1.5}
+.house .direct path{stroke:var(--accent)}
 .house .room:hover rect{stroke-width:3}
-.house .edge path{fill:none;stroke:var(--line);stroke-width:1;marker-end:url(#tip)}
-.house marker path{fill:var(--line)}
+.house a{text-decoration:none}
+.house .edge path{fill:none;stroke:var(--line);stroke-width:1.2;marker-end:url(#tip)}
+.house marker path{fill:context-stroke}
 .house .also{opacity:.22}
-.house .direct{opacity:.95}
+.house .direct{opacity:.8}
 """
 
 
@@ -181,11 +195,18 @@ def _curve(a: tuple[float, float], b: tuple[float, float], strong: bool) -> str:
     (xa, ya), (xb, yb) = a, b
     if ya == yb:  # on one floor: an arc over the boxes
         side = 1 if xb > xa else -1
-        return f"M{xa + side * 20} {ya}C{xa + side * 30} {ya - 26} {xb - side * 30} {ya - 26} {xb - side * 20} {ya}"
+        one, other, top = (xa + side * 20, ya), (xb - side * 20, ya), ya - 26
+        return _path(one, (one[0] + side * 10, top), (other[0] - side * 10, top), other)
     shift = max(-0.4, min(0.4, (xb - xa) / 900)) * BOX
     start, end = (xa + shift, ya + 36), (xb - shift, yb)
     bend = (end[1] - start[1]) * 0.45
-    return f"M{start[0]:.1f} {start[1]}C{start[0]:.1f} {start[1] + bend:.1f} {end[0]:.1f} {end[1] - bend:.1f} {end[0]:.1f} {end[1]}"
+    return _path(start, (start[0], start[1] + bend), (end[0], end[1] - bend), end)
+
+
+def _path(start: tuple[float, float], *bends: tuple[float, float]) -> str:
+    """A Bézier curve: where it starts, two points that draw it aside, where it ends."""
+    rest = " ".join(f"{x:.1f} {y:.1f}" for x, y in bends)
+    return f"M{start[0]:.1f} {start[1]:.1f}C{rest}"
 
 
 def page() -> str:
@@ -198,10 +219,10 @@ def page() -> str:
     lines = [
         "# The house",
         "A module imports only from its own floor or from below. The drawing is made from the "
-        "imports at the head of the files themselves: dark arrows are those that no way over "
+        "imports at the head of the files themselves: strong arrows are those that no way over "
         "other rooms replaces. Point at a room to see only its own; choose one to see what lives "
         "in it.",
-        f"```{{raw}} html\n<figure class=\"wide\">{svg(of, edges)}</figure>\n```",
+        f'```{{raw}} html\n<figure class="wide">{svg(of, edges)}</figure>\n```',
     ]
     for floor in sorted({room.floor for room in of}):
         lines.append(f"## Floor {floor}")

@@ -35,7 +35,11 @@ def _page(path: Path) -> str:
     about = found if isinstance(found, dict) else {}
     rows = about.get("rows", []) if about else found
     script = SCRIPTS.get(path.stem, path.stem)
-    parts = [f"# `{path.stem}.json`", f"Written by `benchmarks/{script}.py`."]
+    title = path.stem.replace("_", " ").capitalize()
+    parts = [
+        f"# {title}",
+        f"`results/{path.name}`, written by `benchmarks/{script}.py`.",
+    ]
     if "command" in about:
         parts.append(f"    {about['command']}")
     if "machine" in about:
@@ -46,22 +50,29 @@ def _page(path: Path) -> str:
             "largest of the rounds. Compare ratios, and only within one run: "
             "[how to read a time](index.md)."
         )
-    parts.append(_table(rows))
+    parts.append(f":::{{div}} figures\n{_table(rows)}\n:::")
     return "\n\n".join(parts) + "\n"
 
 
 def _machine(machine: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {v}" for name, v in machine.get("versions", {}).items())
-    return f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('system')}; {versions}."
+    return (
+        f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('system')}; {versions}."
+    )
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row if key not in LEFT_OUT))
     columns = [c for c in columns if any(row.get(c) not in (None, [], "") for row in rows)]
-    constant = [c for c in columns if len({json.dumps(row.get(c)) for row in rows}) == 1 and len(rows) > 1]
+    constant = [
+        c for c in columns if len({json.dumps(row.get(c)) for row in rows}) == 1 and len(rows) > 1
+    ]
     columns = [c for c in columns if c not in constant]
     same = ", ".join(f"{_name(c)} {_cell(c, rows[0].get(c))}" for c in constant)
-    lines = ["| " + " | ".join(_name(c) for c in columns) + " |", "|" + " --- |" * len(columns)]
+    lines = [
+        "| " + " | ".join(_name(c) for c in columns) + " |",
+        "|" + " --- |" * len(columns),
+    ]
     lines += ["| " + " | ".join(_cell(c, row.get(c)) for c in columns) + " |" for row in rows]
     return (f"In all rows: {same}.\n\n" if same else "") + "\n".join(lines)
 

@@ -19,7 +19,10 @@ from . import ROOT, formulas
 FUNCTIONAL = ROOT / "minitorch7" / "functional"
 # what `functional/__init__.py` imports and is no operation
 NO_OPERATION = {"bind": "ties operations to Tensor"}
-_ASKED, _PLACED = "a question asked of the elements", "elements change places, not values"
+_ASKED, _PLACED = (
+    "a question asked of the elements",
+    "elements change places, not values",
+)
 _CELLS = "the formulas are those of the cell, step after step"
 WITHOUT_FORMULA = {
     **dict.fromkeys("isnan isfinite logical_and logical_not logical_or any all".split(), _ASKED),
@@ -29,7 +32,6 @@ WITHOUT_FORMULA = {
     **dict.fromkeys("max min argmax argmin adaptive_max_pool2d".split(), "a name says it all"),
     **dict.fromkeys("cpu cuda".split(), "the array is moved, not changed"),
     "einsum": "the formula is the argument",
-    "bmm": "it is the product of `matmul`",
 }
 
 
@@ -43,6 +45,7 @@ class Rule:
     doc: str
     backward: str
     backward_line: int
+    then: tuple[Rule, ...] = ()  # the rules that the gradient is computed by
 
     @property
     def pieces(self) -> list[str]:
@@ -119,7 +122,10 @@ def cut(paragraph: str) -> list[str]:
 def is_gradient(piece: str) -> bool:
     """Whether a piece of a docstring is a rule for a gradient."""
     return bool(
-        re.match(r"(each )?d[\wα-ω]{1,5} = |each gets dy|dy goes|the gradient is|its gradient", piece)
+        re.match(
+            r"(each )?d[\wα-ω]{1,5} = |each gets dy|dy goes|the gradient is|its gradient",
+            piece,
+        )
         or re.match(r"with s = ", piece)
     )
 
@@ -188,13 +194,22 @@ def _operation(
         file=module.path,
         line=node.lineno,
         doc=ast.get_docstring(node) or "",
-        signature=f"{name}({ast.unparse(node.args)})",
+        signature=f"{name}({ast.unparse(_bare(node.args))})",
         parameters=tuple(a.arg for a in (*node.args.args, *node.args.kwonlyargs)),
         rules=tuple(rules),
         made_of=tuple(made_of),
         errors=tuple(errors),
         spellings=spellings,
     )
+
+
+def _bare(arguments: ast.arguments) -> ast.arguments:
+    """The parameters without their types."""
+    copied = ast.parse(f"def f({ast.unparse(arguments)}): ...").body[0].args  # type: ignore[attr-defined]
+    for argument in ast.walk(copied):
+        if isinstance(argument, ast.arg):
+            argument.annotation = None
+    return copied
 
 
 def _reached(
@@ -228,7 +243,7 @@ def _reached(
             if isinstance(target, ast.ClassDef) and _is_rule(target):
                 if known == "Cast" and module.path.stem != "conversion":
                     continue  # a number's or a mask's dtype made to fit
-                rules[known] = _rule(where, target)
+                rules[known] = _rule(modules, where, target)
             elif known in public and where.path.stem != "_arguments":
                 made_of[known] = None
             elif not isinstance(target, ast.ClassDef):
@@ -280,10 +295,19 @@ def _is_rule(node: ast.ClassDef) -> bool:
     return any(isinstance(base, ast.Name) and base.id == "Function" for base in node.bases)
 
 
-def _rule(module: _Module, node: ast.ClassDef) -> Rule:
+def _rule(
+    modules: dict[str, _Module], module: _Module, node: ast.ClassDef, deep: bool = True
+) -> Rule:
     backward = next(
-        (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "backward"), None
+        (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "backward"),
+        None,
     )
+    then = {}
+    for name, is_method in _mentioned(backward) if backward and deep else ():
+        where, known = _resolve(modules, module, name) if not is_method else (None, name)
+        target = where.defs.get(known) if where else None
+        if where and isinstance(target, ast.ClassDef) and target is not node and _is_rule(target):
+            then[known] = _rule(modules, where, target, deep=False)
     return Rule(
         name=node.name,
         file=module.path,
@@ -291,6 +315,7 @@ def _rule(module: _Module, node: ast.ClassDef) -> Rule:
         doc=ast.get_docstring(node) or "",
         backward=_source(module, backward) if backward else "",
         backward_line=backward.lineno if backward else node.lineno,
+        then=tuple(then.values()),
     )
 
 

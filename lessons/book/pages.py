@@ -118,10 +118,22 @@ def home(book: Book) -> str:
     count = sum(len(list(room.files)) for room in house.rooms())
     operations = len(reference.families()), sum(map(len, reference.families().values()))
     ways = [
-        ("house.html", "The house", f"{count} files on eight floors, and who imports whom"),
-        ("operations/index.html", "Operations", f"{operations[1]} of them: formula, gradient, errors"),
+        (
+            "house.html",
+            "The house",
+            f"{count} files on eight floors, and who imports whom",
+        ),
+        (
+            "operations/index.html",
+            "Operations",
+            f"{operations[1]} of them: formula, gradient, errors",
+        ),
         ("exercises.html", "Exercises", "answers that can be checked"),
-        ("benchmarks/index.html", "Benchmarks", "beside PyTorch, JAX and DeZero, with all figures"),
+        (
+            "benchmarks/index.html",
+            "Benchmarks",
+            "beside PyTorch, JAX and DeZero, with all figures",
+        ),
     ]
     if (ROOT / "CONTRIBUTING.md").is_file():
         ways.append(("contributing.html", "Contributing", "how to build in this house"))
@@ -133,8 +145,9 @@ def home(book: Book) -> str:
     tree = _tree([f"lessons/{lesson.name}" for lesson in book.lessons], "Lessons")
     rest = ["exercises", "house", "operations/index", "benchmarks/index"]
     rest += ["contributing"] if (ROOT / "CONTRIBUTING.md").is_file() else []
-    return dedent(
-        """\
+    return (
+        dedent(
+            """\
         # minitorch7
 
         :::{{div}} lead
@@ -161,7 +174,10 @@ def home(book: Book) -> str:
         runs the lessons and takes every picture and figure from their runs. It needs no network
         to be read. {made}
         """
-    ).format(about=about, cards=cards, links=links, made=made) + tree + _tree(rest, "Around them")
+        ).format(about=about, cards=cards, links=links, made=made)
+        + tree
+        + _tree(rest, "Around them")
+    )
 
 
 def _card(lesson: Lesson) -> str:
@@ -200,11 +216,12 @@ def exercises(lessons: list[Lesson]) -> str:
     parts = [
         "# Exercises",
         "Most exercises have an answer that can be checked: a function to write, a number to "
-        "predict, a layer to build. Write it in a cell of the notebook, or in `python -i` after the "
-        "lesson, and ask:",
+        "predict, a layer to build. Write it in a cell of the notebook, or in `python -i` after "
+        "the lesson, and ask:",
         '```python\nfrom exercises import check\n\ncheck("2.1", your_answer)\n```',
-        "An answer is tried on several cases, of which some are random, against the library itself. "
-        "Where it fails you are told on which case, and what was expected: `lessons/exercises/__init__.py`.",
+        "An answer is tried on several cases, of which some are random, against the library "
+        "itself. Where it fails you are told on which case, and what was expected: "
+        "`lessons/exercises/__init__.py`.",
     ]
     for lesson in lessons:
         asked = checkable(lesson)
@@ -257,7 +274,10 @@ def benchmarks() -> str:
 def relinked(text: str, base: str, up: str) -> str:
     """Markdown of the repository whose links to files lead to those files' pages here."""
     known = set(sources.files())
-    pages = {"CONTRIBUTING.md": "contributing.html", "benchmarks/README.md": "benchmarks/index.html"}
+    pages = {
+        "CONTRIBUTING.md": "contributing.html",
+        "benchmarks/README.md": "benchmarks/index.html",
+    }
 
     def link(match: re.Match[str]) -> str:
         words, target = match["words"], match["target"].split("#")[0]

@@ -72,7 +72,9 @@ def defined(file: Path, name: str) -> list[int]:
     *outer, last = name.split(".")
     scopes: list[ast.AST] = [ast.parse(text)]
     for part in outer:
-        scopes = [n for s in scopes for n in _body(s) if isinstance(n, ast.ClassDef) and n.name == part]
+        scopes = [
+            n for s in scopes for n in _body(s) if isinstance(n, ast.ClassDef) and n.name == part
+        ]
     if outer:
         return [n.lineno for s in scopes for n in _body(s) if last in _names(n)]
     everything = [n for s in scopes for n in ast.walk(s)]

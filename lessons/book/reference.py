@@ -8,14 +8,26 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import ROOT, formulas
-from .operations import WITHOUT_FORMULA, Operation, Rule, cut, families, is_gradient, title_of
+from .operations import (
+    WITHOUT_FORMULA,
+    Operation,
+    Rule,
+    cut,
+    families,
+    is_gradient,
+    title_of,
+)
 
 
 def pages() -> dict[str, str]:
     """Name → Markdown: the table of all operations, and a page a family."""
     found = {"index": _index()}
     for family, operations in families().items():
-        parts = [f"# {title_of(family)}", _module_note(family)]
+        parts = [
+            f"# {name_of(family)}",
+            f":::{{div}} lead\n{title_of(family)}.\n:::",
+            _module_note(family),
+        ]
         parts += [_section(operation) for operation in operations]
         found[family] = "\n\n".join(part for part in parts if part) + "\n"
     return found
@@ -30,7 +42,11 @@ def count() -> tuple[int, int, int]:
         for line in _all_lines(operation)
     }
     split = [formulas.split(line, names) for line, names in lines]
-    return len(split), sum(s is not None and not s[1] for s in split), sum(s is not None and s[1] != "" for s in split)
+    return (
+        len(split),
+        sum(s is not None and not s[1] for s in split),
+        sum(s is not None and s[1] != "" for s in split),
+    )
 
 
 def _all_lines(operation: Operation) -> Iterable[str]:
@@ -50,7 +66,7 @@ def _index() -> str:
         "computes, its gradient, what it refuses, and where it stands.",
     ]
     for family, operations in families().items():
-        lines.append(f"## [{title_of(family)}]({family}.md)")
+        lines.append(f"## [{name_of(family)}]({family}.md)\n\n{title_of(family)}.")
         rows = []
         for operation in operations:
             found = operation.formula
@@ -59,13 +75,23 @@ def _index() -> str:
             link = f"{family}.html#{anchor(operation.name)}"
             name = f'<a href="{link}"><code>{operation.name}</code></a>'
             rows.append(f"<tr><td>{name}</td><td>{cell}</td></tr>")
-        lines.append(_raw(f'<table class="operations">{"".join(rows)}</table>'))
+        lines.append(
+            _raw(
+                '<div class="table-wrapper"><table class="operations">'
+                f"{''.join(rows)}</table></div>"
+            )
+        )
     lines.append(
         f"The formulas are those of the docstrings, which are typed on a line. Of {total} such "
         f"lines, {whole} are set as mathematics whole, {begun} up to where words begin, and "
         f"{total - whole - begun} stand as they were typed, because they are sentences."
     )
     return "\n\n".join(lines) + "\n"
+
+
+def name_of(family: str) -> str:
+    """A family's name, for headings."""
+    return family.replace("_", " ").capitalize()
 
 
 def anchor(name: str) -> str:
@@ -115,12 +141,18 @@ def _rule(rule: Rule) -> str:
     ahead = "".join(_formula(line) for line in rule.forward_lines)
     back = "".join(_formula(line) for line in rule.gradient_lines)
     parts = [
-        f'::::{{div}} rule\n**{rule.name}** {_place(rule.file, rule.line)}',
+        f"::::{{div}} rule\n**{rule.name}** {_place(rule.file, rule.line)}",
         _raw(ahead),
         _body(rule.notes, ()),
     ]
     if back:
         parts += ["Gradient:", _raw(back)]
+    elif rule.then:
+        parts.append("Gradient, by operations of their own:")
+        for other in rule.then:
+            lines = other.gradient_lines or other.forward_lines
+            parts.append(f"`{other.name}` {_place(other.file, other.line)}")
+            parts.append(_raw("".join(_formula(line) for line in lines)))
     if rule.backward:
         title = "The gradient in code" if back else "Gradient, in code"
         parts.append(
@@ -220,7 +252,7 @@ def _rows(lines: list[str], names: tuple[str, ...]) -> str:
         else f'<tr><td colspan="2">{_inline(words)}</td></tr>'
         for name, words in rows
     )
-    return _raw(f'<table class="arguments">{cells}</table>')
+    return _raw(f'<div class="table-wrapper"><table class="arguments">{cells}</table></div>')
 
 
 def _place(file: Path, line: int) -> str:

@@ -136,7 +136,13 @@ class Runner:
 
     def hash_of(self, lesson: Lesson) -> str:
         """Of all that the lesson's outputs depend on."""
-        facts = [self.package, hash_of([lesson.path]), self.options, sys.version, version("numpy")]
+        facts = [
+            self.package,
+            hash_of([lesson.path]),
+            self.options,
+            sys.version,
+            version("numpy"),
+        ]
         facts += [os.environ.get(f"MINITORCH7_{name}", "") for name in ("DATA", "BACKEND")]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -154,7 +160,8 @@ class Runner:
 
         sockets = tempfile.TemporaryDirectory(prefix="book-")  # a socket's path must be short
         manager = AsyncKernelManager(
-            kernel_spec_manager=ThisPython(), connection_file=f"{sockets.name}/kernel.json"
+            kernel_spec_manager=ThisPython(),
+            connection_file=f"{sockets.name}/kernel.json",
         )
         if os.name == "posix":  # elsewhere the kernel listens on the loopback address
             manager.transport, manager.ip = "ipc", f"{sockets.name}/kernel"
@@ -187,6 +194,7 @@ class Runner:
             "MINITORCH7_LESSON": self.options,
             "IPYTHONDIR": str(folder / ".ipython"),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a debugger's warning, on every start
+            "PYTHONWARNINGS": "ignore:IProgress",  # tqdm misses a notebook's widgets
         }
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             own[name] = os.environ.get(name, threads)

@@ -20,7 +20,14 @@ from pygments.lexers import get_lexer_by_name
 from . import ROOT
 
 FOLDER = "source"
-LEXERS = {".py": "python", ".cu": "cuda", ".cuh": "cuda", ".h": "cpp", ".toml": "toml", ".cfg": "ini"}
+LEXERS = {
+    ".py": "python",
+    ".cu": "cuda",
+    ".cuh": "cuda",
+    ".h": "cpp",
+    ".toml": "toml",
+    ".cfg": "ini",
+}
 SHOWN = ("minitorch7", "lessons", "benchmarks", "tests")
 
 PAGE = """<!doctype html>
@@ -31,7 +38,7 @@ PAGE = """<!doctype html>
 <link rel="stylesheet" href="{up}_static/source.css">
 </head><body>
 <script>document.body.dataset.theme = localStorage.getItem("theme") || "auto"</script>
-<header><a href="{up}index.html">minitorch7</a> {crumbs}</header>
+<header><a href="{up}index.html">The book</a> · {crumbs}</header>
 {outline}
 <main>{code}</main>
 </body></html>
@@ -60,12 +67,18 @@ def page_of(path: str, line: int | None = None) -> str:
 def write(out: Path, paths: list[str]) -> None:
     """All pages under `out`/source."""
     formatter = HtmlFormatter(
-        linenos="table", lineanchors="L", anchorlinenos=True, cssclass="highlight", wrapcode=True
+        linenos="table",
+        lineanchors="L",
+        anchorlinenos=True,
+        cssclass="highlight",
+        wrapcode=True,
     )
     known = set(paths)
     for path in paths:
         text = (ROOT / path).read_text("utf-8")
-        code = highlight(text, get_lexer_by_name(LEXERS[Path(path).suffix], stripnl=False), formatter)
+        code = highlight(
+            text, get_lexer_by_name(LEXERS[Path(path).suffix], stripnl=False), formatter
+        )
         code = re.sub(r'(id|name|href)="(#?)L-(\d+)"', r'\1="\2L\3"', code)
         up = "../" * (path.count("/") + 1)
         page = PAGE.format(
@@ -109,7 +122,10 @@ def revision() -> str:
     """The commit's short name, or nothing outside a repository."""
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
         )
     except OSError:
         return ""

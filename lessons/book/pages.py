@@ -181,12 +181,15 @@ def home(book: Book) -> str:
 
 
 def _card(lesson: Lesson) -> str:
-    words = re.sub(r"`(.+?)`", r"<code>\1</code>", html.escape(lesson.summary))
+    title, words = (
+        re.sub(r"`(.+?)`", r"<code>\1</code>", html.escape(text))
+        for text in (lesson.title, lesson.summary)
+    )
     return (
         f'<a class="card" href="lessons/{lesson.name}.html">'
         f'<span class="picture"><img src="cards/{lesson.name}.png" alt="" loading="lazy"></span>'
         f'<span class="number">{lesson.number}</span>'
-        f"<strong>{html.escape(lesson.title)}</strong><span>{words}</span></a>"
+        f"<strong>{title}</strong><span>{words}</span></a>"
     )
 
 

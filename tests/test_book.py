@@ -23,16 +23,20 @@ POINTERS_A_LESSON = 0
     [
         ("y = 1/(1 + e⁻ˣ)", r"y = \frac{1}{1 + e^{-x}}"),
         ("db = −dy·a/b²", r"\text{d}b = -\frac{\text{d}y \cdot a}{b^{2}}"),
-        ("y = ln(1 + e^(βx))/β", r"y = \frac{\text{ln}( 1 + e^{\beta \,x} )}{\beta }"),
+        ("y = ln(1 + e^(βx))/β", r"y = \frac{\mathrm{ln}( 1 + e^{\beta \,x} )}{\beta }"),
         ("√(2/π)(x + 1)", r"\sqrt{\frac{2}{\pi }}\,( x + 1 )"),
         ("y = |x|", r"y = \left| x \right|"),
-        ("b_ih + W_hh·h'", r"b_{\text{ih}} + W_{\text{hh}} \cdot h'"),
+        ("b_ih + W_hh·h'", r"b_{\mathrm{ih}} + W_{\mathrm{hh}} \cdot h'"),
         ("yᵢ = Σ xⱼ over j ≤ i", r"y_{i} = \sum x_{j}\;\text{over}\; j \le i"),
         ("Σ_{c,u} x[c, i·s+u]·w[c,u]", r"\sum_{c, u} x[ c, i \cdot s + u ] \cdot w[ c, u ]"),
-        ("oh = ⌊(H + 2p)/s⌋ + 1", r"\text{oh} = \left\lfloor \frac{H + 2\,p}{s} \right\rfloor + 1"),
+        (
+            "oh = ⌊(H + 2p)/s⌋ + 1",
+            r"\mathrm{oh} = \left\lfloor \frac{H + 2\,p}{s} \right\rfloor + 1",
+        ),
         ("a/b·c", r"\frac{a}{b} \cdot c"),
         ("(a)(b)/c", r"\frac{( a )( b )}{c}"),
         ("x̂·s", r"\hat{x} \cdot s"),
+        ("dγ = Σ dy", r"\text{d}\gamma  = \sum \text{d}y"),
     ],
 )
 def test_a_typed_formula_becomes_latex(typed: str, latex: str) -> None:
@@ -49,7 +53,7 @@ def test_what_is_no_formula_is_left_alone(text: str) -> None:
 
 def test_a_formula_ends_where_words_begin() -> None:
     assert formulas.split("max(x, 0); the slope at 0 is taken as 0.") == (
-        r"\text{max}( x, 0 )",
+        r"\mathrm{max}( x, 0 )",
         "the slope at 0 is taken as 0.",
     )
     assert formulas.split("dx = dy in the old one") == (r"\text{d}x = \text{d}y", "in the old one")
@@ -58,9 +62,8 @@ def test_a_formula_ends_where_words_begin() -> None:
 
 def test_parameters_are_variables_only_where_they_are_named() -> None:
     assert formulas.to_latex("alpha·other") is None
-    assert (
-        formulas.to_latex("alpha·other", ("alpha", "other")) == r"\text{alpha} \cdot \text{other}"
-    )
+    found = formulas.to_latex("alpha·other", ("alpha", "other"))
+    assert found == r"\mathrm{alpha} \cdot \mathrm{other}"
 
 
 def test_mathml_is_set_for_every_formula_of_the_reference() -> None:

@@ -62,6 +62,7 @@ DELIMITERS = {
     "‖": r"\|",
 }
 CONSTANTS = {"∞": r"\infty", "…": r"\dots", "½": r"\tfrac{1}{2}", "∇": r"\nabla "}
+LETTERS = re.compile(r'(?:<mi mathvariant="normal">[^<]+</mi>){2,}')
 # around a group's brackets until it is known whether they must be tall
 BEGIN, END = "\ue000", "\ue001"
 TALL = (r"\frac", r"\sum", r"\int", r"\tfrac")
@@ -80,10 +81,8 @@ TOKEN = re.compile(
 
 
 # where a formula may end and words begin
-ENDS = re.compile(
-    r"[,;:.]? {2,}|[,;:.] | (?=\()"
-    r"| (?=(?:where|over|along|for|in|with|by|at|on|or|added|read|summed|stretched)\b)"
-)
+CONTINUES = r"(?:where|over|along|for|in|with|by|at|on|or|added|read|summed|stretched)\b"
+ENDS = re.compile(rf"[,;:.]? {{2,}}|[,;:.] | (?=\()| (?={CONTINUES})")
 # what makes a formula of some names
 SIGNIFICANT = re.compile(r"[=<>+^(|-]|\\(frac|cdot|le|ge|ne|sum|int|sqrt|to|gets|lfloor|lceil)\b")
 
@@ -119,7 +118,7 @@ def split(text: str, names: Iterable[str] = ()) -> tuple[str, str] | None:
     cuts = [match.start() for match in ENDS.finditer(text)]
     for cut in [len(text), *reversed(cuts)]:
         latex = to_latex(text[:cut], names)
-        if latex is not None and SIGNIFICANT.search(re.sub(r"\\text\{[^}]*\}", "", latex)):
+        if latex is not None and SIGNIFICANT.search(re.sub(r"\\(text|mathrm)\{[^}]*\}", "", latex)):
             return latex, re.sub(r"^[,;:.]?\s+", "", text[cut:])
     return None
 
@@ -132,8 +131,15 @@ def mathml(latex: str, display: bool = False) -> str:
         found = convert(latex, display="block" if display else "inline")
     except Exception as error:  # whatever a parser may raise for what it cannot read
         raise ValueError(f"this is not LaTeX that can be set: {latex!r} ({error})") from error
+    found = LETTERS.sub(_joined, found)
     label = html.escape(" ".join(latex.split()), quote=True)
     return found.replace("<math ", f'<math alttext="{label}" ', 1)
+
+
+def _joined(match: re.Match[str]) -> str:
+    """An upright name as one identifier, where the converter made one of each letter."""
+    letters = re.sub(r"<[^>]+>", "", match[0])
+    return f"<mi>{letters}</mi>"
 
 
 def _tokens(text: str) -> list[Token]:
@@ -273,10 +279,12 @@ class _Parser:
         if text == "Σ":  # a Greek letter like any other for the tokens
             return f"{self.scripts(chr(92) + 'sum')} {self.term(division=False)}"
         if text in FUNCTIONS:
-            name = self.scripts(rf"\text{{{text}}}")
+            name = self.scripts(upright(text))
             if self.next.text == "(" and not self.next.spaced:
                 return self.followed(name + self.group(self.take().text))
             return rf"{name}\, {self.factor()}" if self.begins_factor() else name
+        if text == "d" and self.next.text[:1] in GREEK and not self.next.spaced:
+            return rf"\text{{d}}{self.factor()}"
         return self.followed(self.letter(text))
 
     def letter(self, text: str) -> str:
@@ -287,8 +295,7 @@ class _Parser:
         if text in GREEK:
             return GREEK[text] + " "
         if len(text) == 1 or text in self.names:
-            upright = rf"\text{{{text}}}"
-            return text if len(text) == 1 else upright
+            return text if len(text) == 1 else upright(text)
         if text == "d" or (text[0] == "d" and (len(text) == 2 or text[1:] in self.names)):
             return rf"\text{{d}}{self.letter(text[1:])}"
         raise NoFormula(text)
@@ -333,7 +340,7 @@ class _Parser:
         if text == "{":
             return bare(self.group("{"))
         if kind == "name":
-            return text if len(text) == 1 else rf"\text{{{text}}}"
+            return text if len(text) == 1 else upright(text)
         if kind == "number":
             return text
         raise NoFormula(text)
@@ -349,6 +356,11 @@ class _Parser:
             raise NoFormula(opening)
         left, right = (DELIMITERS.get(sign, sign) for sign in (opening, closing))
         return f"{BEGIN}{left} {inside}{END} {right}"
+
+
+def upright(name: str) -> str:
+    """A name of several letters."""
+    return rf"\mathrm{{{name}}}".replace("_", r"\_")
 
 
 def bare(latex: str) -> str:

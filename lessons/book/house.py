@@ -181,10 +181,10 @@ body[data-theme="dark"] .house{--ink:#ddd;--paper:#1b1e22;--line:#777;--accent:#
 .house .floor{text-anchor:start;font-size:13px;opacity:.6}
 .house .ground{stroke:var(--line);stroke-width:.5;stroke-dasharray:2 5;fill:none}
 .house rect{fill:var(--paper);stroke:var(--accent);stroke-width:1.5}
-.house .direct path{stroke:var(--accent)}
 .house .room:hover rect{stroke-width:3}
 .house a{text-decoration:none}
 .house .edge path{fill:none;stroke:var(--line);stroke-width:1.2;marker-end:url(#tip)}
+.house .direct path{stroke:var(--accent)}
 .house marker path{fill:context-stroke}
 .house .also{opacity:.22}
 .house .direct{opacity:.8}

@@ -32,6 +32,7 @@ WITHOUT_FORMULA = {
     **dict.fromkeys("max min argmax argmin adaptive_max_pool2d".split(), "a name says it all"),
     **dict.fromkeys("cpu cuda".split(), "the array is moved, not changed"),
     "einsum": "the formula is the argument",
+    "bmm": "the product of matmul, with one leading axis",
 }
 
 
@@ -108,14 +109,15 @@ class Operation:
         own = [x for x in lines if re.match(r"[^→ ]\S* = |mode 'bilinear'", x)]
         ruled = [line for rule in self.rules[:1] for line in rule.forward_lines[:1]]
         first = self.doc.split("\n")[0]
-        return [first, *first.split(": ")[1:2], *own, *[x for x in ruled if "=" in x]]
+        named = [part for part in first.split(": ")[1:2] if "=" in part]
+        return [first, *named, *own, *[x for x in ruled if "=" in x]]
 
 
 def cut(paragraph: str) -> list[str]:
     """``y = eˣ;  dx = dy·y`` in its parts: two spaces or a line's end after a comma divide."""
     flat = re.sub(r"([;,])\s*\n\s*", r"\1  ", paragraph)
     flat = re.sub(r"\s*\n\s*", " ", flat)
-    parts = re.split(r"[;,] {2,}|\. (?=[A-Z])", flat)
+    parts = re.split(r"[;,:] {2,}|\. (?=[A-Z])", flat)
     return [part.strip().removesuffix(".") for part in parts if part.strip()]
 
 

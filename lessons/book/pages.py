@@ -205,6 +205,8 @@ def card_picture(lesson: Lesson, run: Run | None) -> bytes:
     else:
         image = Image.new("RGB", (CARD, CARD // 2), "white")
     image = image.convert("RGB")
+    if image.width < 1.3 * image.height:  # a tall picture: its upper part, large enough to see
+        image = image.crop((0, 0, image.width, int(image.width / 1.7)))
     image.thumbnail((CARD, CARD))
     buffer = BytesIO()
     image.save(buffer, "PNG", optimize=True)

@@ -71,7 +71,10 @@ def _index() -> str:
         for operation in operations:
             found = operation.formula
             words = WITHOUT_FORMULA.get(operation.name, "")
-            cell = _math(found[0]) if found else f'<span class="words">{html.escape(words)}</span>'
+            cell = f'<span class="words">{html.escape(words)}</span>'
+            if found:  # with the words that belong to the formula, without a sentence after it
+                more = found[1] if re.match(formulas.CONTINUES, found[1]) else ""
+                cell = f'{_math(found[0])} <span class="words">{_inline(more)}</span>'
             link = f"{family}.html#{anchor(operation.name)}"
             name = f'<a href="{link}"><code>{operation.name}</code></a>'
             rows.append(f"<tr><td>{name}</td><td>{cell}</td></tr>")

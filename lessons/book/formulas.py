@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ RELATIONS = {
 }
 PRODUCTS = {"·": r"\cdot ", "×": r"\times ", "⊙": r"\odot ", "*": r"\cdot "}
 SIGNS = {"+": "+", "−": "-", "-": "-", "±": r"\pm "}
-OPEN = {"(": ")", "[": "]", "{": "}", "⌊": "⌋", "⌈": "⌉", "|": "|", "‖": "‖"}
+OPEN = {"(": ")", "[": "]", "{": "}", "⌊": "⌋", "⌈": "⌉", "|": "|", "‖": "‖", "⟨": "⟩"}
 DELIMITERS = {
     "{": r"\{",
     "}": r"\}",
@@ -60,6 +61,8 @@ DELIMITERS = {
     "⌈": r"\lceil",
     "⌉": r"\rceil",
     "‖": r"\|",
+    "⟨": r"\langle",
+    "⟩": r"\rangle",
 }
 CONSTANTS = {"∞": r"\infty", "…": r"\dots", "½": r"\tfrac{1}{2}", "∇": r"\nabla "}
 LETTERS = re.compile(r'(?:<mi mathvariant="normal">[^<]+</mi>){2,}')
@@ -144,6 +147,8 @@ def _joined(match: re.Match[str]) -> str:
 
 def _tokens(text: str) -> list[Token]:
     text = text.strip().rstrip(".")
+    apart = (unicodedata.normalize("NFD", c) if c.isalpha() else c for c in text)
+    text = "".join(apart)  # ŷ is a y and an accent
     found, place = [], 0
     while place < len(text):
         if text[place].isspace():
@@ -216,7 +221,7 @@ class _Parser:
                 parts.append(f" {RELATIONS[text]} ")
             elif text in (",", ":") or (text == ";" and until):
                 self.take()
-                parts.append(r",\; " if text == "," and not until else text + " ")
+                parts.append(text + " " if until else rf"{text}\; ")
             elif self.is_word():
                 self.take()
                 before = "" if parts and parts[-1].endswith(r"\; ") else r"\;"

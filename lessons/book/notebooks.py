@@ -79,7 +79,7 @@ def _tidied(outputs: Iterable[Any], folder: Path) -> list[NotebookNode]:
 
 
 def _erased(text: str) -> list[str]:
-    """The lines without what was drawn over, the last drawing included: a bar is for one who waits."""
+    """The lines without what was drawn over, the last drawing included: bars are for who waits."""
     lines = ESCAPES.sub("", text).replace("\r\n", "\n").split("\n")
     return [line.rpartition("\r")[2].rstrip() for line in lines]
 

@@ -216,15 +216,17 @@ def _blocks(text: str) -> list[str]:
 
 
 def _indented(lines: list[str], names: tuple[str, ...]) -> str:
-    """Formulas, if most of the lines are; else the block as it stands."""
+    """Formulas, if all of the lines are; else the block as it stands."""
     parted = [_parted(line) for line in lines]
-    if sum(formulas.split(formula, names) is not None for formula, _ in parted) * 2 < len(lines):
+    if not all(formulas.split(formula, names) for formula, _ in parted):
         text = "\n".join(line[4:] for line in lines)
         return f"```text\n{text}\n```"
     rows = []
     for formula, words in parted:
         rows.append(_formula(formula, names).removesuffix("</p>"))
-        rows.append(f' <span class="aside">{_inline(words)}</span></p>' if words else "</p>")
+        found = formulas.split(words, names) if "=" in words else None
+        words = _math(found[0]) + _inline(found[1]) if found else _inline(words)
+        rows.append(f' <span class="aside">{words}</span></p>' if words else "</p>")
     return _raw("".join(rows))
 
 
@@ -250,12 +252,18 @@ def _rows(lines: list[str], names: tuple[str, ...]) -> str:
         else:
             rows.append(("", line))
     cells = "".join(
-        f"<tr><td><code>{html.escape(name)}</code></td><td>{_inline(words)}</td></tr>"
+        f"<tr><td><code>{html.escape(name)}</code></td><td>{_sized(words)}</td></tr>"
         if name
         else f'<tr><td colspan="2">{_inline(words)}</td></tr>'
         for name, words in rows
     )
     return _raw(f'<div class="table-wrapper"><table class="arguments">{cells}</table></div>')
+
+
+def _sized(words: str) -> str:
+    """What is said of an argument; of the result, how large it is, as mathematics."""
+    latex = formulas.to_latex(words) if " = " in words else None
+    return _math(latex) if latex else _inline(words)
 
 
 def _place(file: Path, line: int) -> str:

@@ -83,6 +83,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    options.out = options.out.resolve()  # the kernels work elsewhere
     return options
 
 

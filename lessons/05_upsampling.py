@@ -252,6 +252,8 @@ for k in sizes:
     counts[k] = host(F.conv_transpose2d(*ones, stride=2))[0, 0]
     middle = counts[k][6:8, 6:8].astype(int)
     print(f"kernel {k}: a 2 × 2 block in the middle gets {middle.tolist()}")
+even = [k for k in sizes if np.ptp(counts[k][4:8, 4:8]) == 0]
+lesson.claim("only the kernels that 2 divides spread evenly", even == [2, 4])
 
 
 def draw_counts(i, j, ax):
@@ -350,10 +352,13 @@ def random_shuffle(ni, nf, norm=None):
 
 
 print(f"{'norm':20} at random   ICNR")
+spreads = []
 for norm in (None, *nn.NormType):
     at_random = spread_in_blocks(random_shuffle(8, 8, norm)(features))
     new = nn.PixelShuffle_ICNR(8, norm_type=norm)
-    print(f"{norm!s:20} {at_random:9.3f}   {spread_in_blocks(new(features)):.3f}")
+    spreads.append(spread_in_blocks(new(features)))
+    print(f"{norm!s:20} {at_random:9.3f}   {spreads[-1]:.3f}")
+lesson.claim("with ICNR every block has one colour", max(spreads) < 1e-6)
 
 # %% [markdown]
 # Zero, to the last digit, under every norm. That is not a matter of course. *Weight
@@ -548,6 +553,19 @@ for (name, model), cost in zip(models.items(), COSTS, strict=True):
         print(f"{row}{error(model(small)):5.1f} {cost:6.2f}")
 alone = F.interpolate(small, scale_factor=2, mode="bilinear")
 print(f"{'bilinear alone':17}{'':40}{error(alone):5.1f}")
+
+last = {name: found[-1, 1] for name, found in curves.items()}  # on the wall
+clean = [name for name in last if last[name] < 0.05]
+lesson.claim(
+    "on a wall only blur and resizing end without a pattern",
+    clean == ["ICNR and blur", "nearest + conv", "bilinear + conv"],
+)
+at_first = {name: found[0, 0] for name, found in curves.items()}  # on digits
+lesson.claim(
+    "on digits the random shuffle starts with the strongest pattern, ICNR with none",
+    max(at_first, key=at_first.get) == "shuffle, random"
+    and at_first["shuffle, ICNR"] < 0.2 * at_first["shuffle, random"],
+)
 
 
 # %%

@@ -1,9 +1,25 @@
-"""What every lesson needs and none is about: flags, pictures, published figures."""
+"""What every lesson needs and none is about: flags, pictures, claims, figures.
+
+For those who write lessons. What the text says of a result rots unless something checks
+it. So put the sentence that matters into the cell that computes it:
+
+    lesson.claim("with ICNR every block has one colour", spread == 0)
+
+prints the sentence with a tick, and stops the lesson where it does not hold: the tests
+run every lesson in --quick, and the book runs them too. What only the whole training
+shows is `lesson.claim(text, condition, whole=options)`: a taste prints it as not
+judged. Claim what a reader would miss if it went: an order, a zero, a bound with room
+to spare; not the last digit of one seed.
+
+In a notebook there is no command line; flags come from the environment:
+MINITORCH7_LESSON="--quick --seed 1".
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -33,7 +49,9 @@ def in_notebook() -> bool:
 
 
 def options_of(doc: str, out: str, parallel: bool = True) -> argparse.Namespace:
-    """The flags that all lessons share, parsed; the defaults in a notebook.
+    """The flags that all lessons share, parsed.
+
+    A notebook has no command line: there they are those of MINITORCH7_LESSON.
 
     doc  what --help says of the lesson;  out  the default folder for pictures;
     parallel  whether several processes can share the work
@@ -66,7 +84,7 @@ def options_of(doc: str, out: str, parallel: bool = True) -> argparse.Namespace:
         action="store_true",
         help="one of several processes: mpiexec -n 2 python lesson.py --distributed",
     )
-    options = parser.parse_args([] if in_notebook() else None)
+    options = parser.parse_args(_flags_of_notebook() if in_notebook() else None)
     if options.epochs is not None and options.epochs < 1:
         parser.error(f"--epochs must be at least 1, got {options.epochs}")
     if options.seed < 0:
@@ -90,6 +108,10 @@ def options_of(doc: str, out: str, parallel: bool = True) -> argparse.Namespace:
     return options
 
 
+def _flags_of_notebook() -> list[str]:
+    return shlex.split(os.environ.get("MINITORCH7_LESSON", ""))
+
+
 def join_others() -> None:
     """Train with the other processes that mpiexec started; the first alone prints."""
     distributed.init()
@@ -102,11 +124,32 @@ def join_others() -> None:
 once = distributed.rank_zero_first  # of several processes, one makes the files
 
 
-def show(figure: Any, options: argparse.Namespace, name: str) -> Any:
-    """Save a picture under --out and say where; a notebook shows what is returned."""
+def show(figure: Any, options: argparse.Namespace, name: str) -> None:
+    """Save a picture under --out and say where; a notebook shows it, too."""
     path = plot.save(figure, options.out / f"{name}.png")
     print(f"picture: {path}")
-    return figure
+    if in_notebook():
+        from IPython.display import display
+
+        display(figure)
+
+
+class NoLongerHolds(AssertionError):
+    """What a lesson's text says is not what its run shows."""
+
+
+def claim(what: str, holds: Any, whole: argparse.Namespace | None = None) -> None:
+    """Print what the text says with a tick; NoLongerHolds where the run says otherwise.
+
+    whole  the options, if the claim is about the whole lesson: a taste (--quick, or
+           fewer --epochs) prints it without judging
+    """
+    if whole is not None and (whole.quick or whole.epochs):
+        print(f"  (not judged by a taste) {what}")
+        return
+    if not holds:
+        raise NoLongerHolds(f"this no longer holds: {what}")
+    print(f"✓ {what}")
 
 
 def digits(options: argparse.Namespace) -> ImageList:

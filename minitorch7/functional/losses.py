@@ -336,7 +336,7 @@ def _same_shape(function: str, input: Any, target: Any) -> tuple[Tensor, Tensor]
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The squared error (x − y)²."""
+    """(x − y)²: the squared error."""
     x, y = _same_shape("mse_loss", input, target)
     check_reduction("mse_loss", reduction)
     difference = x - y
@@ -344,7 +344,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The absolute error |x − y|."""
+    """|x − y|: the absolute error."""
     x, y = _same_shape("l1_loss", input, target)
     check_reduction("l1_loss", reduction)
     return _reduce(abs(x - y), reduction)

@@ -17,7 +17,7 @@ from .shape import stack
 
 
 class MaxPool2d(Function):
-    """y = the largest element of each window;  dx = dy, added where that element stands"""
+    """y[n,c,i,j] = max_{u,v} x[n,c, i·s+u·d−p, j·s+v·d−p];  dx = dy, added where that maximum is"""
 
     def __init__(self, window: Window, out_size: tuple[int, int]) -> None:
         self.window, self.out_size = window, out_size
@@ -135,6 +135,8 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of every window of `input` (N, C, H, W) or (C, H, W).
+
+    y[n,c,i,j] = Σ_{u,v} x[n,c, i·s+u−p, j·s+v−p]/(kh·kw)
 
     The sum is divided by the number of elements of the window that lie in the padded picture; in
     the picture itself with count_include_pad=False; by divisor_override where that is given.

@@ -41,7 +41,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The arithmetic mean over `dim`; NaN over nothing."""
+    """Σ x/n over `dim`, the arithmetic mean of n elements; NaN over nothing."""
     t = check_float("mean", "input", input)
     axes = axes_of("mean", dim, t.ndim)
     n = _count(t, axes)
@@ -87,7 +87,10 @@ def _var(function: str, input: Tensor, dim: Any, correction: int, keepdim: bool)
 
 
 def std(input: Tensor, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """The standard deviation, √var; where it is 0 its slope, infinite for √, is taken as 0."""
+    """√(Σ(x − x̄)²/(n − c)), the standard deviation over `dim`.
+
+    Where it is 0 its slope, infinite for √, is taken as 0.
+    """
     v = _var("std", input, dim, correction, keepdim)
     flat = v.detach() == 0
     return where(flat, 0.0, sqrt(where(flat, 1.0, v)))

@@ -1084,17 +1084,17 @@ lesson.show(plot.plot_multi(draw_both, 1, 3, (14, 4.4)), options, "10_both")
 # |---|---|
 # | a tensor, its `.grad` and `grad_fn` | `minitorch7/autograd/tensor.py:17` `Tensor` |
 # | `Function`: forward and backward | `minitorch7/autograd/function.py:19` `Function` |
-# | `save`: what backward reads | `minitorch7/autograd/function.py:163` `save` |
-# | `backward` | `minitorch7/autograd/walk.py:17` `Walk` |
-# | the topological order | `minitorch7/autograd/walk.py:227` `_sorted_nodes` |
-# | gradients that add up in a table | `minitorch7/autograd/walk.py:132` `_send` |
-# | `mt.grad` | `minitorch7/autograd/walk.py:169` `grad` |
-# | saved arrays dropped after use | `minitorch7/autograd/function.py:226` `release` |
+# | `save`: what backward reads | `minitorch7/autograd/function.py:164` `save` |
+# | `backward` | `minitorch7/autograd/walk.py:18` `Walk` |
+# | the topological order | `minitorch7/autograd/walk.py:247` `_sorted_nodes` |
+# | gradients that add up in a table | `minitorch7/autograd/walk.py:142` `_send` |
+# | `mt.grad` | `minitorch7/autograd/walk.py:183` `grad` |
+# | saved arrays dropped after use | `minitorch7/autograd/function.py:227` `release` |
 # | `no_grad` | `minitorch7/autograd/state.py:43` `no_grad` |
 # | `detach` | `minitorch7/autograd/tensor.py:192` `detach` |
 # | broadcasting, undone | `minitorch7/functional/broadcasting.py:57` `sum_to` |
 # | the matrix product | `minitorch7/functional/products.py:23` `MatMul` |
-# | softmax | `minitorch7/functional/reductions.py:228` `Softmax` |
+# | softmax | `minitorch7/functional/reductions.py:231` `Softmax` |
 # | `gradcheck` | `minitorch7/gradcheck/__init__.py:48` `gradcheck` |
 # | its random cotangents | `minitorch7/gradcheck/__init__.py:210` `_cotangent` |
 # | the graph as a list | `minitorch7/autograd/graph.py:28` `graph_of` |

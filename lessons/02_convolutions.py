@@ -1046,13 +1046,13 @@ lesson.show(plot.plot_multi(draw_fields, 2, 5, (13, 5.6)), options, "6_fields")
 #
 # | here | there |
 # |---|---|
-# | `F.conv2d` | `minitorch7/functional/convolution.py:128` `conv2d` |
-# | its transpose | `minitorch7/functional/convolution.py:182` `conv_transpose2d` |
+# | `F.conv2d` | `minitorch7/functional/convolution.py:135` `conv2d` |
+# | its transpose | `minitorch7/functional/convolution.py:189` `conv_transpose2d` |
 # | A | `minitorch7/functional/convolution.py:30` `Conv2d` |
 # | Aᵀ: dx | `minitorch7/functional/convolution.py:57` `Conv2dInputGrad` |
-# | dw | `minitorch7/functional/convolution.py:81` `Conv2dWeightGrad` |
-# | `F.unfold` | `minitorch7/functional/convolution.py:354` `unfold` |
-# | `F.fold` | `minitorch7/functional/convolution.py:368` `fold` |
+# | dw | `minitorch7/functional/convolution.py:82` `Conv2dWeightGrad` |
+# | `F.unfold` | `minitorch7/functional/convolution.py:361` `unfold` |
+# | `F.fold` | `minitorch7/functional/convolution.py:375` `fold` |
 # | the size of the result | `minitorch7/kernels/windows.py:29` `output_size` |
 # | im2col | `minitorch7/kernels/windows.py:97` `im2col` |
 # | col2im | `minitorch7/kernels/windows.py:141` `col2im` |
@@ -1060,7 +1060,7 @@ lesson.show(plot.plot_multi(draw_fields, 2, 5, (13, 5.6)), options, "6_fields")
 # | batch last | `minitorch7/kernels/windows.py:45` `batch_last` |
 # | rows laid out once, in blocks | `minitorch7/kernels/columns.py:144` `SharedRows` |
 # | products cut to size | `minitorch7/kernels/products.py:32` `product` |
-# | dx, dw from one im2col | `minitorch7/kernels/convolution.py:150` `conv2d_grads` |
+# | dx, dw from one im2col | `minitorch7/kernels/convolution.py:205` `conv2d_grads` |
 # | windows, frame by frame | `minitorch7/plot/convolution.py:22` `draw_windows` |
 # | the films | `minitorch7/plot/film.py:20` `save_gif` |
 #

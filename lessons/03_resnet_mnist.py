@@ -425,18 +425,18 @@ print("probabilities:", " ".join(f"{p:.4f}" for p in probabilities))
 # | `SequentialEx` | `minitorch7/nn/containers.py:105` `SequentialEx` |
 # | `MergeLayer` | `minitorch7/nn/containers.py:76` `MergeLayer` |
 # | convolution | `minitorch7/functional/convolution.py:30` `Conv2d` |
-# | its gradients | `minitorch7/functional/convolution.py:101` `Conv2dGrads` |
-# | as a matrix product | `minitorch7/kernels/convolution.py:57` `conv2d` |
+# | its gradients | `minitorch7/functional/convolution.py:105` `Conv2dGrads` |
+# | as a matrix product | `minitorch7/kernels/convolution.py:68` `conv2d` |
 # | windows as columns | `minitorch7/kernels/columns.py:48` `im2col` |
 # | batch norm | `minitorch7/functional/normalisation.py:28` `BatchNorm` |
 # | its gradient | `minitorch7/functional/normalisation.py:51` `BatchNormGrad` |
 # | cross entropy | `minitorch7/functional/losses.py:67` `CrossEntropy` |
 # | Kaiming's start | `minitorch7/nn/init.py:91` `kaiming_normal_` |
-# | the walk backward | `minitorch7/autograd/walk.py:17` `Walk` |
+# | the walk backward | `minitorch7/autograd/walk.py:18` `Walk` |
 # | Adam, true weight decay | `minitorch7/optim/optimizer.py:345` `AdamW` |
 # | one cycle | `minitorch7/optim/schedules.py:32` `OneCycle` |
 # | `lr_find` | `minitorch7/learner/schedule.py:38` `LRFinder` |
-# | the training loop | `minitorch7/learner/learner.py:38` `Learner` |
+# | the training loop | `minitorch7/learner/learner.py:39` `Learner` |
 # | the smoothed loss | `minitorch7/learner/recorder.py:22` `SmoothedLoss` |
 # | `rand_pad` | `minitorch7/data/transforms.py:153` `rand_pad` |
 #

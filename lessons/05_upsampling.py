@@ -642,9 +642,9 @@ lesson.show(figure, options, "7_race")
 # | bilinear | `minitorch7/functional/resampling.py:82` `Bilinear` |
 # | its gradient | `minitorch7/functional/resampling.py:95` `BilinearGrad` |
 # | the weights of the mix | `minitorch7/kernels/resampling.py:64` `weights` |
-# | transposed | `minitorch7/functional/convolution.py:182` `conv_transpose2d` |
+# | transposed | `minitorch7/functional/convolution.py:189` `conv_transpose2d` |
 # | a gradient itself | `minitorch7/functional/convolution.py:57` `Conv2dInputGrad` |
-# | adding prints up | `minitorch7/kernels/convolution.py:104` `conv2d_input_grad` |
+# | adding prints up | `minitorch7/kernels/convolution.py:115` `conv2d_input_grad` |
 # | `F.pixel_shuffle` | `minitorch7/functional/resampling.py:16` `pixel_shuffle` |
 # | its moves, forth and back | `minitorch7/functional/shape.py:41` `Permute` |
 # | `nn.init.icnr_` | `minitorch7/nn/init.py:119` `icnr_` |

@@ -425,8 +425,8 @@ lesson.show(figure, options, "8_iou")
 # | the same draws for both | `minitorch7/data/transforms.py:170` `vary_both` |
 # | `acc_camvid` | `minitorch7/learner/segmentation.py:33` `acc_camvid` |
 # | intersection over union | `minitorch7/learner/segmentation.py:64` `iou_per_class` |
-# | a rate for each group | `minitorch7/learner/groups.py:22` `lr_range` |
-# | freezing | `minitorch7/learner/groups.py:124` `freeze_to` |
+# | a rate for each group | `minitorch7/learner/groups.py:24` `lr_range` |
+# | freezing | `minitorch7/learner/groups.py:126` `freeze_to` |
 # | PyTorch's weights, safely | `minitorch7/pth.py:70` `read_pth` |
 #
 # ## Try it

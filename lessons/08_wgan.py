@@ -435,18 +435,18 @@ lesson.show(figure, options, "10_photos")
 # |---|---|
 # | `basic_generator` | `minitorch7/vision/gan_models.py:125` `basic_generator` |
 # | `basic_critic` | `minitorch7/vision/gan_models.py:76` `basic_critic` |
-# | transposed | `minitorch7/functional/convolution.py:182` `conv_transpose2d` |
+# | transposed | `minitorch7/functional/convolution.py:189` `conv_transpose2d` |
 # | the critic minimises | `minitorch7/vision/gan_losses.py:146` `WassersteinLoss` |
 # | and the generator | `minitorch7/vision/gan_losses.py:139` `NoopLoss` |
 # | gradient penalty | `minitorch7/vision/gan_losses.py:156` `gradient_penalty` |
-# | a gradient's gradient | `minitorch7/autograd/walk.py:169` `grad` |
-# | of a convolution | `minitorch7/functional/convolution.py:101` `Conv2dGrads` |
+# | a gradient's gradient | `minitorch7/autograd/walk.py:183` `grad` |
+# | of a convolution | `minitorch7/functional/convolution.py:105` `Conv2dGrads` |
 # | `GANLearner.wgan` | `minitorch7/vision/gan.py:134` `wgan` |
 # | which network is in training | `minitorch7/vision/gan_module.py:15` `GANModule` |
 # | five to one | `minitorch7/vision/gan_switchers.py:42` `FixedGANSwitcher` |
 # | clipping, the table's columns | `minitorch7/vision/gan_trainer.py:16` `GANTrainer` |
 # | noise as input | `minitorch7/data/noise.py:86` `GANItemList` |
-# | row and film | `minitorch7/vision/progress_pictures.py:42` `ProgressPictures` |
+# | row and film | `minitorch7/vision/progress_pictures.py:43` `ProgressPictures` |
 #
 # ## Try it
 #

@@ -534,7 +534,7 @@ for name, learn in (("squared error", by_pixels), ("feature loss", by_features))
 # | photos made small | `minitorch7/vision/degrade.py:59` `Recipe` |
 # | pictures as labels | `minitorch7/data/image_image.py:101` `ImageImageList` |
 # | the U-Net | `minitorch7/vision/unet.py:73` `DynamicUnet` |
-# | before and after | `minitorch7/vision/progress_pictures.py:290` `before_after` |
+# | before and after | `minitorch7/vision/progress_pictures.py:279` `before_after` |
 #
 # ## Try it
 #

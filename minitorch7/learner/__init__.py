@@ -16,6 +16,7 @@
     mixed_precision                      float16 products, float32 weights
     numerics, interrupt                  a NaN in the loss; Ctrl-C
     interpret, results                   mistakes and pictures of them
+    landscape                            slices through a loss, and its second derivatives
 
 Each file can be read alone; `learner` and `callbacks` are the place to begin.
 """

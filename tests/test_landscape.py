@@ -164,9 +164,19 @@ def test_extreme_eigenvalues(backend, eigenvalues):
     mt.manual_seed(0)
     _, theta, loss = quadratic(eigenvalues)
     hessian = landscape.Hessian(loss(), [theta])
-    low, high = landscape.extreme_eigenvalues(hessian, iterations=200, tolerance=1e-7)
-    assert low == pytest.approx(eigenvalues.min(), abs=1e-2)
-    assert high == pytest.approx(eigenvalues.max(), abs=1e-2)
+    low, high = landscape.extreme_eigenvalues(hessian)
+    assert low == pytest.approx(eigenvalues.min(), abs=1e-9)
+    assert high == pytest.approx(eigenvalues.max(), abs=1e-9)
+
+
+def test_extremes_are_found_long_before_all_directions_are_tried(backend):
+    """400 eigenvalues near 0 and two far out, on either side: 15 products find the two."""
+    mt.manual_seed(0)
+    values = np.concatenate([np.linspace(-0.1, 0.1, 400), [3.0, -1.0]])
+    theta, d = mt.tensor(np.zeros(402), requires_grad=True), mt.tensor(values)
+    hessian = landscape.Hessian(0.5 * (d * theta * theta).sum(), [theta])
+    low, high = landscape.extreme_eigenvalues(hessian, 15)
+    assert (low, high) == (pytest.approx(-1, abs=1e-3), pytest.approx(3, abs=1e-3))
 
 
 def test_a_straight_loss_has_no_curvature(backend):

@@ -193,48 +193,57 @@ class Hessian:
         return [Tensor(d.data * v.data) for d, v in zip(self.scales, vector, strict=True)]
 
 
-def extreme_eigenvalues(
-    hessian: Hessian, iterations: int = 30, tolerance: float = 1e-3
-) -> tuple[float, float]:
-    """The smallest and the largest eigenvalue of H, by power iteration.
+def extreme_eigenvalues(hessian: Hessian, iterations: int = 40) -> tuple[float, float]:
+    """The smallest and the largest eigenvalue of H, by Lanczos' method, in so many products.
 
-    v ← H·v/‖H·v‖ turns v towards the eigenvector whose eigenvalue λ is largest in size, from a
-    random start by the stream of `manual_seed`; vᵀHv is λ then. The other end of the spectrum is
-    the largest in size of H − λ·1. Each search ends after `iterations` products, or when λ has
-    changed by less than `tolerance` of itself.
+    Power iteration, v ← H·v/‖H·v‖, turns v towards the eigenvector whose eigenvalue is largest in
+    size, and forgets every v on the way. Lanczos keeps them: q₁, q₂, … are v, H·v, H²·v, … made
+    orthogonal to one another, and QᵀHQ is a small matrix whose extreme eigenvalues soon are those
+    of H, at both ends. Here every new q is made orthogonal to all before, twice, since rounding
+    would bring the first ones back (Golub & Van Loan, *Matrix computations*, §10.1).
 
-    The values found are Rayleigh quotients, so the true extremes lie no further inside.
+    The start is drawn by the stream of `manual_seed`. The true extremes lie no further inside than
+    the values found.
     """
     check_integer("extreme_eigenvalues", "iterations", iterations, 1)
-    one = _power(hessian, 0.0, iterations, tolerance)
-    other = _power(hessian, one, iterations, tolerance)
-    return min(one, other), max(one, other)
-
-
-def _power(hessian: Hessian, shift: float, iterations: int, tolerance: float) -> float:
-    """The eigenvalue of H that is farthest from `shift`."""
-    v = _unit([_normal_like(p) for p in hessian.params])
-    value = 0.0
-    for _ in range(iterations):
-        product = hessian.times(v)
-        before, value = value, _dot(v, product)
-        v = _unit([Tensor(h.data - shift * u.data) for h, u in zip(product, v, strict=True)])
-        if abs(value - before) <= tolerance * abs(value - shift):
-            break
-    return value
+    q = _unit(_flat([_normal_like(p) for p in hessian.params]))
+    basis: list[np.ndarray] = []
+    diagonal, beside = [], []
+    while True:
+        product = _flat(hessian.times(_shaped(q, hessian.params)))
+        basis.append(q)
+        diagonal.append(q @ product)
+        for _ in range(2):
+            for known in basis:
+                product -= (known @ product) * known
+        length = np.linalg.norm(product)
+        if len(basis) == min(iterations, q.size) or length <= 1e-9 * np.abs(diagonal).max():
+            break  # or what is left of the product is rounding: Q spans all that H can reach
+        beside.append(length)
+        q = product / length
+    small = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+    values = np.linalg.eigvalsh(small)
+    return float(values[0]), float(values[-1])
 
 
 def _normal_like(p: Tensor) -> Tensor:
     return Tensor(backend.normal(backend.library(p.backend), p.shape, p.dtype))
 
 
-def _dot(a: Vector, b: Vector) -> float:
-    return sum(float((s.data * t.data).sum()) for s, t in zip(a, b, strict=True))
+def _flat(vector: Vector) -> np.ndarray:
+    """All elements in one row on the host, float64."""
+    return np.concatenate([backend.to_numpy(t.data).ravel() for t in vector]).astype(np.float64)
 
 
-def _unit(vector: Vector) -> Vector:
-    length = _dot(vector, vector) ** 0.5
-    return [Tensor(t.data / length) for t in vector] if length else vector
+def _shaped(flat: np.ndarray, params: Sequence[Tensor]) -> Vector:
+    """The way back: one tensor a parameter, of its shape and dtype, where it is."""
+    parts = np.split(flat, np.cumsum([p.numel() for p in params])[:-1])
+    pairs = zip(parts, params, strict=True)
+    return [Tensor(backend.to(a.reshape(p.shape).astype(p.dtype), p.backend)) for a, p in pairs]
+
+
+def _unit(flat: np.ndarray) -> np.ndarray:
+    return flat / np.linalg.norm(flat)
 
 
 # ------------------------------------------------------------------------------------------ checks

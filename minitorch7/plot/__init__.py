@@ -14,6 +14,7 @@ In a notebook a figure that ends a cell is shown by itself.
     pictures    grids of images, with masks of classes over them
     lines       losses, metrics, schedules, the learning-rate finder
     matrices    a confusion matrix
+    surfaces    functions of two variables, as hills and as contour lines
     bars        bars, plain or made of parts
     diagram     boxes, circles and triangles with arrows between them
 
@@ -38,6 +39,7 @@ from .diagram import Diagram
 from .lines import curves, loss_curves, lr_curve, metric_curves, schedule
 from .matrices import confusion
 from .pictures import MASK_COLORS, image_grid, segmentation_grid
+from .surfaces import surfaces
 
 __all__ = [
     "BLUE",
@@ -63,4 +65,5 @@ __all__ = [
     "schedule",
     "segmentation_grid",
     "stacked_bars",
+    "surfaces",
 ]

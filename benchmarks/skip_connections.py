@@ -39,7 +39,9 @@ DIGITS, EPOCHS, BATCH, WIDTH = 6400, 16, 128, 4
 MOMENTUM, DECAY = 0.9, 1e-4
 RATES = (0.03, 0.1, 0.3, 1.0)
 LOOKED_AT = 256  # training digits that the landscape is measured on
-RAYS, STEPS = 8, 21  # directions through what was reached, and points on each
+LINES, STEPS = 8, 21  # directions through what was reached, and points on each
+
+MEANS = ("train_error", "valid_error", "largest", "not_convex", "climb")
 
 Run = tuple[str, float, int]
 
@@ -81,14 +83,20 @@ def train(net: str, rate: float, seed: int, data: str | None, threads: int) -> d
 
 
 def look_around(learn: Any, seed: int) -> dict[str, Any]:
-    """The extreme curvatures, and how much straight walks towards the weights reached go up."""
+    """The landscape around the weights reached, on some training digits, in evaluation mode.
+
+    smallest, largest  eigenvalues of the Hessian in filter-normalised coordinates
+    not_convex         share of a plane's points whose own Hessian has a negative eigenvalue
+    climb              how much straight walks towards the weights reached go up, on the mean
+    """
     import minitorch7 as mt
     from minitorch7 import functional as F
     from minitorch7 import nn
     from minitorch7.learner import landscape
 
-    x, y = (t[:LOOKED_AT] for t in first_digits(learn.data, LOOKED_AT))
+    x, y = some_digits(learn.data)
     params = list(learn.model.parameters())
+    at, middle = np.linspace(-1, 1, STEPS), STEPS // 2
 
     def loss() -> Any:
         return F.cross_entropy(learn.model(x), y)
@@ -96,29 +104,29 @@ def look_around(learn: Any, seed: int) -> dict[str, Any]:
     with nn.evaluating(learn.model):
         mt.manual_seed(seed)
         hessian = landscape.Hessian(loss(), params, landscape.filter_norms(params))
-        low, high = landscape.extreme_eigenvalues(hessian)
-        del hessian
+        smallest, largest = landscape.extreme_eigenvalues(hessian)
+        del hessian  # and its graph
+        plane = [landscape.random_direction(params) for _ in range(2)]
+        surface = landscape.loss_on_grid(loss, params, plane, at)
+        low, _ = landscape.slice_curvatures(surface, at[1] - at[0])
         climbs = []
-        for _ in range(RAYS):
-            direction = landscape.random_direction(params)
-            at = np.linspace(-1, 1, STEPS)
-            line = landscape.loss_on_grid(loss, params, [direction], at)
-            middle = STEPS // 2
-            climbs += [landscape.climb(line[: middle + 1]), landscape.climb(line[middle:][::-1])]
-    found = {"smallest": low, "largest": high, "climb": mean(climbs)}
+        for _ in range(LINES):
+            line = landscape.random_direction(params)
+            heights = landscape.loss_on_grid(loss, params, [line], at)
+            climbs += [landscape.climb(heights[: middle + 1])]
+            climbs += [landscape.climb(heights[middle:][::-1])]
+    found = {"smallest": smallest, "largest": largest, "climb": mean(climbs)}
+    found["not_convex"] = float((low < 0).mean())
     return {name: float(f"{value:.5g}") for name, value in found.items()}
 
 
-def first_digits(bunch: Any, n: int) -> tuple[Any, Any]:
-    """The first n training digits and their labels."""
+def some_digits(bunch: Any) -> tuple[Any, Any]:
+    """LOOKED_AT training digits and their labels, as training meets them first."""
     import minitorch7 as mt
 
-    found: list[tuple[Any, Any]] = []
-    for batch in bunch.fix_dl.batches(0):
-        found.append(batch)
-        if sum(len(y) for _, y in found) >= n:
-            break
-    return tuple(mt.cat(list(parts)) for parts in zip(*found, strict=True))
+    n = LOOKED_AT // BATCH
+    batches = [batch for batch, _ in zip(bunch.train_dl.batches(0), range(n), strict=False)]
+    return tuple(mt.cat(list(parts)) for parts in zip(*batches, strict=True))
 
 
 def run_of(row: dict[str, Any]) -> Run:
@@ -176,8 +184,9 @@ def best_rate(rows: list[dict[str, Any]], net: str) -> float | None:
 def table(rows: list[dict[str, Any]]) -> str:
     """Training errors in per cent, seed by seed: all rates, the best one marked."""
     seeds = sorted({row["seed"] for row in rows})
-    head = ["network", "rate", *(f"seed {seed}" for seed in seeds), "mean", "valid", "λmax"]
-    lines = ["| " + " | ".join([*head, "climb"]) + " |", "|" + "---|" * (len(head) + 1)]
+    head = ["network", "rate", *(f"seed {seed}" for seed in seeds), "mean", "valid"]
+    head += ["λmax", "not convex", "climb"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for net in NETS:
         best = best_rate(rows, net)
         for rate in sorted({row["rate"] for row in rows if row["net"] == net}):
@@ -186,12 +195,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             means = {k: mean(r[k] for r in found.values()) for k in MEANS}
             cells = [net, f"**{rate}**" if rate == best else str(rate), *errors]
             cells += [f"{100 * means[k]:.2f}" for k in ("train_error", "valid_error")]
-            cells += [f"{means['largest']:.3g}", f"{means['climb']:.3g}"]
+            cells += [f"{means['largest']:.3g}", f"{100 * means['not_convex']:.0f} %"]
+            cells += [f"{means['climb']:.2g}"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-MEANS = ("train_error", "valid_error", "largest", "climb")
 
 
 def ordered(rows: list[dict[str, Any]]) -> list[str]:

@@ -673,9 +673,9 @@ lesson.show(figure, options, "5_memory")
 # | what gives it the block's input | `minitorch7/nn/containers.py:105` `SequentialEx` |
 # | lesson 3's block | `minitorch7/nn/blocks.py:93` `res_block` |
 # | the start of the weights | `minitorch7/nn/init.py:91` `kaiming_normal_` |
-# | batch norm's way back | `minitorch7/functional/normalisation.py:51` `BatchNormGrad` |
+# | batch norm backward | `minitorch7/functional/normalisation.py:51` `BatchNormGrad` |
 # | gradients of gradients | `minitorch7/autograd/walk.py:169` `grad` |
-# | a direction for a picture | `minitorch7/learner/landscape.py:55` `random_direction` |
+# | a random direction | `minitorch7/learner/landscape.py:55` `random_direction` |
 # | the loss on a plane | `minitorch7/learner/landscape.py:95` `loss_on_grid` |
 # | not convex | `minitorch7/learner/landscape.py:121` `slice_curvatures` |
 # | climb | `minitorch7/learner/landscape.py:142` `climb` |

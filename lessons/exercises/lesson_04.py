@@ -48,8 +48,8 @@ def do_nothing(answer: Any) -> None:
         y = pair(x).detach()
         expect(
             y.abs().max().item() > 0,
-            "Zero weights give zeros: this pair has no shortcut that would bring x past "
-            "them. Each convolution must hand x on.",
+            "Zero weights give zeros: this pair has no shortcut that would bring x "
+            "past them. Each convolution must hand x on.",
         )
         one = mt.zeros(1, nf, 5, 4)
         one.data[:, 0] = 1.0
@@ -65,7 +65,7 @@ def do_nothing(answer: Any) -> None:
 
 @exercise("4.3")
 def share_of_ways(answer: Any) -> None:
-    """share_of_ways(pairs, low, high): of the 2^pairs ways, those through low … high."""
+    """share_of_ways(pairs, low, high): of all 2^pairs, those through low … high."""
     expect_function(answer, "share_of_ways", "pairs, low, high")
     rng = np.random.default_rng()
     cases = [(27, 9, 18), (9, 0, 9), (4, 2, 2)]
@@ -76,12 +76,12 @@ def share_of_ways(answer: Any) -> None:
         what = f"share_of_ways({pairs}, {low}, {high})"
         expect(
             found <= 1.0,
-            f"{what} is {found}: a share is at most 1. There are 2**{pairs} ways in all.",
+            f"{what} is {found}: a share is at most 1, and there are 2**{pairs} ways.",
         )
         expect(
             abs(found - sum(ways[:-1]) / 2**pairs) > 1e-9,
-            f"{what} leaves out the ways through exactly {high} pairs; range(a, b) ends "
-            "before b.",
+            f"{what} leaves out the ways through exactly {high} pairs; range(a, b) "
+            "ends before b.",
         )
         expect_close(found, sum(ways) / 2**pairs, what, 1e-9)
 
@@ -165,7 +165,7 @@ def curvature(answer: Any) -> None:
 
 @exercise("4.6")
 def dense_parameters(answer: Any) -> None:
-    """dense_parameters(nf, blocks): of dense res_blocks in a row, nf channels at first."""
+    """dense_parameters(nf, blocks): of dense res_blocks in a row, nf enter the first."""
     expect_function(answer, "dense_parameters", "nf, blocks")
     rng = np.random.default_rng()
     for nf, blocks in ((8, 1), (4, 3), (int(rng.integers(2, 6)), 4)):

@@ -450,7 +450,10 @@ half_way = Learner(
     path=options.out,
 )
 half_way.fit_one_cycle(
-    2, max_lr=RATES["residual 56"], checkpoint="early", restart=options.restart
+    lesson.epochs_of(options, 2),
+    max_lr=RATES["residual 56"],
+    checkpoint="early",
+    restart=options.restart,
 )
 nets[early] = half_way.model
 

@@ -165,7 +165,7 @@ def curvature(answer: Any) -> None:
 
 @exercise("4.6")
 def dense_parameters(answer: Any) -> None:
-    """dense_parameters(nf, blocks): of dense res_blocks in a row, nf enter the first."""
+    """dense_parameters(nf, blocks): dense res_blocks in a row, nf enter the first."""
     expect_function(answer, "dense_parameters", "nf, blocks")
     rng = np.random.default_rng()
     for nf, blocks in ((8, 1), (4, 3), (int(rng.integers(2, 6)), 4)):

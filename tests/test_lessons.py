@@ -99,8 +99,7 @@ def test_04_why_skip_connections(tmp_path: Path, backend: str) -> None:
     assert 0.5 < signal < 2 and back > 300
     assert table(text, "residual, batch norm")[1] < 0.1 * back
     agree = {name: rows(text, name)[0] for name in ("plain 56", "residual 56")}
-    assert agree["residual 56"][0] > 0.1 + agree["plain 56"][0]
-    assert agree["residual 56"][1] > 0.1 + agree["plain 56"][1]
+    assert sum(agree["residual 56"]) > 0.3 + sum(agree["plain 56"])  # three parts of the depth
     last = {name: rows(text, name, " %")[-1] for name in agree}  # loss, error, on new digits
     if backend == "numpy":
         assert last["residual 56"][0] < 0.7 * last["plain 56"][0]

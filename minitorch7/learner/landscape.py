@@ -123,8 +123,8 @@ def slice_curvatures(surface: np.ndarray, spacing: float) -> tuple[np.ndarray, n
 
     surface (m, n) → two arrays (m − 2, n − 2). Second derivatives are central differences:
     f_aa ≈ (f(a+h) − 2f + f(a−h))/h², f_ab ≈ (f₊₊ − f₊₋ − f₋₊ + f₋₋)/4h². Where the smaller is below
-    0 the slice is not convex, and so neither is the loss: its Hessian's smallest eigenvalue is no
-    larger. |smaller/larger| is what the paper's §6 maps, there for the whole Hessian.
+    0 the slice is not convex, and so neither is the loss: its whole Hessian has a negative
+    eigenvalue there, too. The paper's §6 maps |smallest/largest| of the whole one.
     """
     f = np.asarray(surface, float)
     if f.ndim != 2 or min(f.shape) < 3:

@@ -6,7 +6,7 @@
 # layers cures it. You can follow the gradient through all 56 before any training,
 # draw the loss around a trained network, and say in numbers what the drawing shows.
 #
-# Lesson 3 met the sum in passing: its network was a dozen layers deep and would have
+# Lesson 3 met the sum in passing: its network was thirteen layers deep and would have
 # learned without it. Here it decides.
 #
 #     python lessons/04_why_skip_connections.py            # all of it: some minutes
@@ -166,23 +166,22 @@ print(f"20 layers and these 56 differ by {np.abs(gap).max():.1g}")
 #
 # ## What reaches the first layer
 #
-# The search follows the gradient, so let us follow it too. Let $x_l$ be what comes
-# out of pair l, of L pairs. In the plain network $x_l = f_l(x_{l-1})$, and by the
-# chain rule
+# The search follows the gradient, so let us follow it too. Let xₗ be what comes out
+# of pair l, of L pairs. In the plain network xₗ = fₗ(xₗ₋₁), and by the chain rule
 #
 # $$\frac{\partial L}{\partial x_0} = f_1'^\top f_2'^\top \cdots f_L'^\top
 #   \frac{\partial L}{\partial x_L}$$
 #
 # A product of 27 matrices. If each makes vectors a third longer, the whole makes them
 # 2,000 times longer; if each makes them a third shorter, 50,000 times shorter. With
-# shortcuts, $x_l = x_{l-1} + f_l(x_{l-1})$, and every factor has a 1 in it:
+# shortcuts, xₗ = xₗ₋₁ + fₗ(xₗ₋₁), and every factor has a 1 in it:
 #
 # $$\prod_l (1 + f_l'^\top) = 1 + \sum_l f_l'^\top +
 #   \sum_{l<k} f_l'^\top f_k'^\top + \cdots$$
 #
 # The 1 in front is the gradient as it left the loss, through no layer at all. Then
-# come ways through one pair, through two, and so on: $2^{27}$ ways, and most of the
-# long ones may die without harm. (The ReLU after each sum puts a mask on all of that.
+# come ways through one pair, through two, and so on: 2²⁷ ways, and most of the long
+# ones may die without harm. (The ReLU after each sum puts a mask on all of that.
 # Lesson 3's `res_block` has none there.)
 #
 # That is a product on paper. Here is the real one: networks that have not learned
@@ -262,9 +261,9 @@ lesson.show(figure, options, "1_gradients")
 # shallow network and a thousandfold in 27. This is no accident of our seed: in plain
 # networks with batch norm the gradient grows exponentially with depth, whatever the
 # initial weights (Yang and others 2019). With both, batch norm *and* shortcut, f's
-# output has a fixed size while x grows: the l-th pair adds to the square of its length
-# about one part in l only. A product of such factors grows as a power of the depth and
-# no longer exponentially: the pink line bends.
+# output has a fixed size while x grows: the l-th pair adds to the square of its
+# length about one part in l only. A product of such factors grows as a power of the
+# depth and no longer exponentially: the pink line bends.
 #
 # Is a long gradient bad? Its length alone could be divided away. Worse is what it
 # stands for: the loss depends on the early weights so steeply that what the gradient
@@ -279,7 +278,7 @@ def agreement(net):
     """The cosine between two batches' gradients, for each convolution's weights."""
     convs = [m.weight for m in net.modules() if isinstance(m, nn.Conv2d)]
     found = []
-    for part in (slice(0, BATCH), slice(BATCH, None)):
+    for part in (slice(None, None, 2), slice(1, None, 2)):
         _, loss = through(net, halved[part], yb[part])
         found.append([host(g).ravel() for g in mt.grad(loss, convs)])
     return [
@@ -315,8 +314,9 @@ for name, form in RACE.items():
 # with momentum, a weight decay of 10⁻⁴, and one cycle of the learning rate. The
 # height of that cycle is not the same, for a rate that suits one network may be wrong
 # for another, and to choose it by hand would be to choose the winner. So each was
-# trained with each of four rates, from three seeds, and gets the rate that is best
-# *for it*. `benchmarks/skip_connections.py` does that, and keeps what it found:
+# trained at several rates, from three seeds, and gets the rate that is best *for it*:
+# the one with the lowest training loss, on the mean. `benchmarks/skip_connections.py`
+# does that, and keeps what it found:
 
 # %%
 kept = Path(lesson.__file__).parents[1] / "benchmarks/results/skip_connections.json"
@@ -343,7 +343,7 @@ if runs:
 
 
 # %%
-def trained(name):
+def trained(name, epochs, checkpoint):
     mt.manual_seed(options.seed)  # plain 56 and residual 56 begin with the same weights
     model = nn.Sequential(nn.AvgPool2d(2), network(*RACE[name]))
     learn = Learner(
@@ -355,16 +355,16 @@ def trained(name):
         path=options.out,
     )
     learn.fit_one_cycle(
-        lesson.epochs_of(options, EPOCHS, taste=4),
+        lesson.epochs_of(options, epochs, taste=min(epochs, 4)),
         max_lr=RATES[name],
-        checkpoint=name.replace(" ", "_"),
+        checkpoint=checkpoint,
         checkpoint_every=100,
         restart=options.restart,
     )
     return learn
 
 
-learners = {name: trained(name) for name in RACE}
+learners = {name: trained(name, EPOCHS, name.replace(" ", "_")) for name in RACE}
 
 # %% [markdown]
 # (A validation loss far above ln 10 in the first epochs is not a mistake. Validation
@@ -396,9 +396,9 @@ lesson.show(figure, options, "2_race")
 # reach almost none.
 #
 # The curves show how. Residual 56 goes down almost from the first batch. Plain 56
-# stays for hundreds of batches near ln 10 = 2.3, where a network is that knows nothing.
-# It does learn in the end, and with more epochs it would go on. Nothing forbids it to
-# arrive. It is slow to find the way.
+# stays for hundreds of batches near ln 10 = 2.3, where a network is that knows
+# nothing. It does learn in the end, and with more epochs it would go on. Nothing
+# forbids it to arrive. It is slow to find the way.
 #
 # ## The loss around what was found
 #
@@ -412,9 +412,8 @@ lesson.show(figure, options, "2_race")
 # nothing changes. A step of fixed length is tiny then for the one and enormous for
 # the other, and the picture would show the scale of the weights and not the network.
 # So Li and others (2018) make each *filter* of the direction as long as the same
-# filter of the network: $\delta_j \leftarrow \delta_j / \|\delta_j\| \cdot
-# \|\theta_j\|$. A step of 1 then changes every filter by its own length. Batch norm's
-# γ and β, and biases, stay.
+# filter of the network: δⱼ ← δⱼ/‖δⱼ‖ · ‖θⱼ‖. A step of 1 then changes every filter by
+# its own length. Batch norm's γ and β, and biases, stay.
 
 # %%
 early = "residual 56, early"
@@ -446,27 +445,11 @@ print("at the start", filter_lengths(list(network(56, False).parameters())[3]))
 #
 # There is one more network to compare with. Residual 56 ends at a far lower loss than
 # plain 56, and near a loss of 0 everything is flat. So we also look at a residual
-# network that was stopped early, after two epochs, when it was about as bad as plain
+# network that was stopped early, after one epoch, when it was about as bad as plain
 # 56 is in the end. What differs between these two is not how far they came.
 
 # %%
-rest = learners["residual 56"]
-mt.manual_seed(options.seed)
-half_way = Learner(
-    data,
-    nn.Sequential(nn.AvgPool2d(2), network(56, True)),
-    opt_func=partial(optim.SGD, momentum=0.9),
-    metrics=error_rate,
-    wd=1e-4,
-    path=options.out,
-)
-half_way.fit_one_cycle(
-    lesson.epochs_of(options, 2),
-    max_lr=RATES["residual 56"],
-    checkpoint="early",
-    restart=options.restart,
-)
-nets[early] = half_way.model
+nets[early] = trained("residual 56", 1, "early").model
 
 found = {}
 for name, net in nets.items():

@@ -333,7 +333,7 @@ if runs:
     print("training error in % after the benchmark's runs; * the network's best rate")
     print(f"{'':13}{'rate':>6}" + "".join(f"  seed {seed}" for seed in seeds))
     for name in RACE:
-        for rate in sorted({run["rate"] for run in runs}):
+        for rate in sorted({run["rate"] for run in runs if run["net"] == name}):
             errors = of_runs(name, rate, "train_error")
             cells = "".join(f"{100 * error:8.2f}" for error in errors)
             print(f"{name:13}{rate:6}{cells}{' *' if rate == RATES[name] else ''}")

@@ -314,9 +314,10 @@ for name, form in RACE.items():
 # with momentum, a weight decay of 10⁻⁴, and one cycle of the learning rate. The
 # height of that cycle is not the same, for a rate that suits one network may be wrong
 # for another, and to choose it by hand would be to choose the winner. So each was
-# trained at several rates, from three seeds, and gets the rate that is best *for it*:
-# the one with the lowest training loss, on the mean. `benchmarks/skip_connections.py`
-# does that, and keeps what it found:
+# trained at several rates, from three seeds (plain 56 at more of them than the
+# others), and gets the rate that is best *for it*: the one with the lowest training
+# loss, on the mean. `benchmarks/skip_connections.py` does that, and keeps what it
+# found:
 
 # %%
 kept = Path(lesson.__file__).parents[1] / "benchmarks/results/skip_connections.json"
@@ -392,8 +393,9 @@ lesson.show(figure, options, "2_race")
 # %% [markdown]
 # In every run of the table, at every rate, plain 56 is the worst of the three by far.
 # It has more than three times as many weights as plain 20, and makes many times as
-# many mistakes **on the pictures it learns from**. No rate saves it: it goes astray
-# another way with each seed. With the plus sign the same weights reach almost none.
+# many mistakes **on the pictures it learns from**. No rate saves it, and how far it
+# gets is a matter of luck: 0.1 is the best rate for seed 0, and nearly the worst for
+# seed 2. With the plus sign the same weights reach almost none.
 #
 # The curves show how. Residual 56 goes down almost from the first batch. Plain 56
 # stays for hundreds of batches near ln 10 = 2.3, where a network is that knows
@@ -466,10 +468,12 @@ lesson.show(figure, options, "3_landscape")
 # All hills have the same height scale and the same colours, and the scale is
 # logarithmic: one contour line after the other means a loss so many *times* as large.
 #
-# Around the residual network lies a bowl, as wide as the picture. Around plain 56
-# there is a shallow dent, and beyond its edge a plateau with ridges and hollows, on
-# which it is not easy to tell which way is down. That is what one sees. One sees what
-# one expects, too, so let us say it in numbers, of which each has a formula.
+# Around the residual network lies a bowl, as wide as the picture and deep in the
+# middle. Around plain 56 there is a floor, at about the loss of a network that knows
+# nothing, with a slight dent where training ended; and at the rim of the floor the
+# loss rises a hundredfold within a few steps. (It is cut off at 1,000.) That is what
+# one sees. One sees what one expects, too, so let us say it in numbers, of which each
+# has a formula.
 #
 # - **Sharpness.** The second derivatives of the loss are a matrix H of 54,214 rows,
 #   and its largest eigenvalue λ is the steepest curvature in any direction. H cannot
@@ -530,11 +534,17 @@ if runs:
         )
 
 # %% [markdown]
-# The numbers say what the drawing says. Residual 56 lies in a bowl, and plain 20
-# nearly so: it is neither depth alone that makes the loss rugged, nor the missing
+# Two of the three measures tell the same story as the drawing, and tell it in every
+# run. Around plain 56 the steepest curvature is several times that around the others,
+# and more than half of the plane is not convex. Residual 56 lies in a bowl, and plain
+# 20 nearly so: it is neither depth alone that makes the loss rugged, nor the missing
 # shortcut alone, but both together. And compare plain 56 with the early residual
-# network: the same depth, the same number of weights, and neither of them near a loss
-# of 0.
+# network: the same depth, the same number of weights, about the same loss.
+#
+# The third measure does not. At its best rate, plain 56 has hardly a wall on the
+# straight way home, and the early residual network has some. (At a rate of 0.3, so
+# says the benchmark's file, plain 56 has high ones.) Ridges and hollows are not the
+# same as walls, and one number is not a landscape: that is why we took three.
 #
 # A word of caution. This is the landscape around the place where training *ended*,
 # along random lines; training walked along other ones. That it is rugged here does

@@ -556,8 +556,8 @@ if runs:
 #
 # There is a second way to let x past the layers: do not add it, put it beside. That
 # is a *dense* block, and in lesson 3's `res_block` it is the difference of one flag,
-# which `MergeLayer` obeys: `torch.cat([x, original], dim=1)` instead of `x +
-# original`. The gradient has its free passage here as well, for a part of y *is* x.
+# which `MergeLayer` obeys: `F.cat([x, original], dim=1)` instead of `x + original`.
+# The gradient has its free passage here as well, for a part of y *is* x.
 
 # %%
 block = nn.res_block(8, dense=True)
@@ -667,11 +667,11 @@ lesson.show(figure, options, "5_memory")
 # %% [markdown]
 # The plus sign costs nothing: plain 56 and residual 56 take the same memory, since
 # the gradient of a sum needs neither of its parts. The dense networks halve the
-# picture at their first layer, and still one with as few layers as plain 20 has needs
-# about as much memory as one of 56 that adds. What it buys is that every layer sees
-# all that came before it. On small data sets, and where small details must come
-# through, as in segmentation, that is worth it; lesson 6 will put things side by side
-# across the whole network.
+# picture at their first layer, and still the one with about as many layers as plain
+# 20 needs twice its memory, and has thirty times its weights. What that buys is that
+# every layer sees all that came before it. Where small details must come through, as
+# when every pixel gets a class, that is worth its price; lesson 6 will put things
+# side by side across a whole network.
 #
 # ## What the library does
 #

@@ -314,10 +314,9 @@ for name, form in RACE.items():
 # with momentum, a weight decay of 10⁻⁴, and one cycle of the learning rate. The
 # height of that cycle is not the same, for a rate that suits one network may be wrong
 # for another, and to choose it by hand would be to choose the winner. So each was
-# trained at several rates, from three seeds (plain 56 at more of them than the
-# others), and gets the rate that is best *for it*: the one with the lowest training
-# loss, on the mean. `benchmarks/skip_connections.py` does that, and keeps what it
-# found:
+# trained at four rates from one seed, at those that did well from three, and gets the
+# rate that is best *for it*: the one with the lowest training loss, on the mean.
+# `benchmarks/skip_connections.py` does that, and keeps what it found:
 
 # %%
 kept = Path(lesson.__file__).parents[1] / "benchmarks/results/skip_connections.json"
@@ -335,8 +334,12 @@ if runs:
     print(f"{'':13}{'rate':>6}" + "".join(f"  seed {seed}" for seed in seeds))
     for name in RACE:
         for rate in sorted({run["rate"] for run in runs if run["net"] == name}):
-            errors = of_runs(name, rate, "train_error")
-            cells = "".join(f"{100 * error:8.2f}" for error in errors)
+            by_seed = {
+                run["seed"]: f"{100 * run['train_error']:.2f}"
+                for run in runs
+                if (run["net"], run["rate"]) == (name, rate)
+            }
+            cells = "".join(f"{by_seed.get(seed, '-'):>8}" for seed in seeds)
             print(f"{name:13}{rate:6}{cells}{' *' if rate == RATES[name] else ''}")
 
 # %% [markdown]

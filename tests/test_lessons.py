@@ -122,7 +122,9 @@ def test_04_why_skip_connections(tmp_path: Path, backend: str) -> None:
 def rows(text: str, name: str, unit: str = "") -> list[list[float]]:
     """The numbers of every line of a table that begins with `name` and ends in `unit`."""
     found = re.findall(rf"^{name} +([-\d.][-\d.,% MiBe+]*{unit})$", text, re.M)
-    return [[float(c.replace(",", "")) for c in line.split() if c not in "% MiB"] for line in found]
+    return [
+        [float(c.replace(",", "")) for c in line.split() if c not in "% MiB-"] for line in found
+    ]
 
 
 UPSAMPLING = "1_places 2_copy_and_mix 3_zeros 4_overlaps 5_new_layers 6_patterns 7_race".split()

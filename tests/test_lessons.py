@@ -230,6 +230,54 @@ def test_02_convolutions(tmp_path: Path, backend: str) -> None:
         assert 10_000 < (out / f"{name}.gif").stat().st_size < 300_000
 
 
+SKIPS = "1_gradients 2_race 3_landscape 4_growth 5_memory".split()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_04_why_skip_connections(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out"
+    arguments = ["--quick"] if backend == "numpy" else ["--quick", "--epochs", "1"]
+    text = run("04_why_skip_connections.py", out, *arguments, backend=backend)
+    assert "by hand and ready-made differ by 0\n" in text
+    for kind in ("plain   ", "residual"):
+        assert f"{kind} 20: 20 layers, 17,254 parameters" in text
+        assert f"{kind} 56: 56 layers, 54,214 parameters" in text
+    assert float(re.search(r"20 layers and these 56 differ by (\S+)", text)[1]) < 1e-5
+    signal, back, _ = table(text, "plain, no norm")
+    assert signal < 0.01 and back < 0.1
+    assert table(text, "residual, no norm")[0] > 100
+    signal, back, _ = table(text, "plain, batch norm")
+    assert 0.5 < signal < 2 and back > 300
+    assert table(text, "residual, batch norm")[1] < 0.1 * back
+    agree = {name: rows(text, name)[0] for name in ("plain 56", "residual 56")}
+    assert sum(agree["residual 56"]) > 0.3 + sum(agree["plain 56"])  # three parts of the depth
+    last = {name: rows(text, name, " %")[-1] for name in agree}  # loss, error, on new digits
+    if backend == "numpy":
+        assert last["residual 56"][0] < 0.7 * last["plain 56"][0]
+        assert last["residual 56"][1] < last["plain 56"][1]
+    lengths = [row.split() for row in re.findall(r"^(?:weights|direction) +\[(.+)\]$", text, re.M)]
+    assert len(lengths) == 2 and lengths[0] == lengths[1]
+    around = rows(text, "residual 56, early")
+    assert len(around) == 1 and around[0][1] > around[0][2]  # λ max, λ min
+    assert "the last 8 channels are x: True" in text
+    assert float(re.search(r"what passes beside differs by (\S+)", text)[1]) < 1e-4
+    assert [row[1] for row in rows(text, "adding")] == [8] * 5
+    assert [row[1] for row in rows(text, "growing by 8")] == [16, 24, 32, 40, 48]
+    doubling = rows(text, "doubling")
+    assert [row[1] for row in doubling] == [16, 32, 64, 128, 256]
+    assert doubling[-1][3] > 5 * rows(text, "adding")[-1][3]  # MiB
+    assert rows(text, "plain 56", " MiB")[-1] == rows(text, "residual 56", " MiB")[-1]
+    assert all((out / f"{name}.png").stat().st_size > 5_000 for name in SKIPS)
+
+
+def rows(text: str, name: str, unit: str = "") -> list[list[float]]:
+    """The numbers of every line of a table that begins with `name` and ends in `unit`."""
+    found = re.findall(rf"^{name} +([-\d.][-\d.,% MiBe+]*{unit})$", text, re.M)
+    return [
+        [float(c.replace(",", "")) for c in line.split() if c not in "% MiB-"] for line in found
+    ]
+
+
 UPSAMPLING = "1_places 2_copy_and_mix 3_zeros 4_overlaps 5_new_layers 6_patterns 7_race".split()
 
 

@@ -29,6 +29,8 @@ def every_kind():
         "loss_curves": plot.loss_curves(rng.random(30), [0.5, 0.2]),
         "curves": plot.curves(np.arange(9), {"one": rng.random(9), "two": rng.random(9)}, "x"),
         "metric_curves": plot.metric_curves({"accuracy": [0.5, 0.9], "dice": [0.1, 0.4]}),
+        "surfaces": plot.surfaces([-1, 0, 1], {"a": rng.random((3, 3)), "b": np.eye(3)}, "α"),
+        "flat": plot.surfaces([0, 1], {"a": np.ones((2, 2))}, log=True),
         "confusion": plot.confusion([[3, 1], [0, 4]], ["ant", "bee"]),
         "bar_chart": plot.bar_chart(["numpy", "torch"], [35.0, 24.0], [3.0, 2.0], "ms"),
     }
@@ -433,3 +435,33 @@ def test_a_drawing_keeps_its_white_and_a_photo_comes_near(tmp_path):
     film = Image.open(plot.save_gif(photo, tmp_path / "photo.gif"))
     film.seek(2)
     assert np.abs(np.asarray(film.convert("RGB"), int) - photo[2]).mean() < 40
+
+
+# ----------------------------------------------------------------------------------------- surfaces
+
+
+def test_surfaces_share_one_scale_and_rows_go_with_x():
+    slope, flat = np.array([[1.0, 1.0], [1e5, 1e5]]), np.full((2, 2), 10.0)
+    figure = plot.surfaces([0, 1], {"one": slope, "two": flat}, "a", "b", log=True, ceiling=1000)
+    hills = [ax for ax in figure.axes if ax.name == "3d"]
+    assert [ax.get_title() for ax in hills] == ["one", "two"]
+    assert [ax.get_zlim() for ax in hills] == [(0, 3), (0, 3)]  # 10⁰ … the ceiling
+    below = [ax for ax in figure.axes if ax.name != "3d" and ax.get_xlabel() == "a"]
+    assert len(below) == 2 and below[0].get_ylabel() == "b"
+    lines = below[0].collections[1].get_paths()  # of equal height: they follow the second axis
+    corners = [path.vertices for path in lines if len(path.vertices)]
+    inner = [c for c in corners if 0 < c[0, 0] < 1]
+    assert inner and all(np.ptp(c[:, 0]) < 1e-9 and np.ptp(c[:, 1]) == 1 for c in inner)
+
+
+@pytest.mark.parametrize(
+    ("values", "log", "said"),
+    [
+        ({}, False, "nothing to draw"),
+        ({"a": np.ones((2, 3))}, False, r"'a' has shape \(2, 3\); .* must be \(2, 2\)"),
+        ({"a": np.zeros((2, 2))}, True, "'a' has values of 0 or less"),
+    ],
+)
+def test_surfaces_that_cannot_be_drawn(values, log, said):
+    with pytest.raises(ValueError, match=said):
+        plot.surfaces([0, 1], values, log=log)

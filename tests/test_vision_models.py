@@ -9,6 +9,7 @@ import pytest
 import minitorch7 as mt
 from minitorch7 import nn
 from minitorch7.learner.summary import summarize
+from minitorch7.vision.cifar_resnet import PairOfConvs, cifar_resnet
 from minitorch7.vision.densenet import DenseNet, densenet
 from minitorch7.vision.resnet import BasicBlock, ResNet, resnet18, resnet34
 from minitorch7.vision.vgg import VGG, vgg16_bn
@@ -257,3 +258,65 @@ def test_densenet_parameters_from_the_description(blocks, nf):
 def test_densenet_has_no_published_weights():
     with pytest.raises(FileNotFoundError, match="densenet: no weights are published"):
         densenet(pretrained=True)
+
+
+# ----------------------------------------------------------------------------------- cifar_resnet
+
+# convolutions and linear layer, then with batch norm's γ and β: counted from the paper's table
+CIFAR = {20: (268_346, 269_722), 32: (461_882, 464_154), 44: (655_418, 658_586)}
+CIFAR |= {56: (848_954, 853_018), 110: (1_719_866, 1_727_962)}
+
+
+@pytest.mark.parametrize("depth", CIFAR)
+def test_cifar_resnet_numbers_of_parameters(depth):
+    for shortcuts in (False, True):  # option A: the shortcuts have none
+        model = cifar_resnet(depth, shortcuts)
+        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        assert count(model) == CIFAR[depth][1]
+        assert count(model) - sum(map(count, norms)) == CIFAR[depth][0]
+        layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        assert len(layers) == depth
+
+
+def test_cifar_resnet_with_and_without_shortcuts_begin_alike(backend):
+    pair = []
+    for shortcuts in (False, True):
+        mt.manual_seed(3)
+        pair.append(cifar_resnet(8, shortcuts, width=3, ni=1).state_dict())
+    assert list(pair[0]) == list(pair[1])
+    assert all((pair[0][k].data == pair[1][k].data).all() for k in pair[0])
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_cifar_resnet_block_is_the_formula(backend, norm):
+    """relu(body(x) + shortcut(x)); in a new stage every second pixel, and zeros as new channels."""
+    x = pictures(2, 5, 6, channels=3)
+    for ni, nf, stride in ((3, 3, 1), (3, 6, 2)):
+        block = PairOfConvs(ni, nf, stride, norm=norm).eval()
+        plain = PairOfConvs(ni, nf, stride, shortcut=False, norm=norm).eval()
+        plain.load_state_dict(block.state_dict())
+        body = block.body(x).detach().numpy()
+        shortcut = np.zeros_like(body)
+        shortcut[:, :ni] = x.numpy()[:, :, ::stride, ::stride]
+        assert block(x).detach().numpy() == pytest.approx(np.maximum(body + shortcut, 0))
+        assert plain(x).detach().numpy() == pytest.approx(np.maximum(body, 0))
+        assert np.abs(shortcut).max() > 0
+
+
+@pytest.mark.parametrize("side", [1, 4, 7, 14])
+def test_cifar_resnet_takes_any_size(backend, side):
+    model = cifar_resnet(8, width=2, num_classes=7, ni=1).eval()
+    assert model(pictures(2, side, side, channels=1)).shape == (2, 7)
+
+
+def test_cifar_resnet_without_norms_has_biases():
+    model = cifar_resnet(8, width=2, norm=False)
+    assert not [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    convs = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert all(not m.bias.data.any() for m in convs)
+
+
+@pytest.mark.parametrize(("depth", "near"), [(21, "try 20 or 26"), (57, "try 56 or 62")])
+def test_cifar_resnet_depth_is_6n_and_2(depth, near):
+    with pytest.raises(ValueError, match=near):
+        cifar_resnet(depth)

@@ -17,6 +17,7 @@
     captured                             a step recorded once and replayed: capture=True
     numerics, interrupt                  a NaN in the loss; Ctrl-C
     interpret, results                   mistakes and pictures of them
+    landscape                            slices through a loss, and its second derivatives
 
 Each file can be read alone; `learner` and `callbacks` are the place to begin.
 """

@@ -15,6 +15,7 @@ In a notebook a figure that ends a cell is shown by itself.
     pictures      grids of images, with masks of classes over them
     lines         losses, metrics, schedules, the learning-rate finder
     matrices      a confusion matrix
+    surfaces      functions of two variables, as hills and as contour lines
     bars          bars, plain or made of parts
     diagram       boxes, circles and triangles with arrows between them
     graph         a graph of computation in layers, laid out by itself
@@ -45,6 +46,7 @@ from .graph import draw_graph
 from .lines import curves, loss_curves, lr_curve, metric_curves, schedule
 from .matrices import confusion
 from .pictures import MASK_COLORS, image_grid, segmentation_grid
+from .surfaces import surfaces
 
 __all__ = [
     "BLUE",
@@ -73,4 +75,5 @@ __all__ = [
     "schedule",
     "segmentation_grid",
     "stacked_bars",
+    "surfaces",
 ]

@@ -1,6 +1,7 @@
 """The lesson's models for pictures.
 
 resnet, vgg, densenet   classifiers, with torchvision's names of parameters
+cifar_resnet            the residual networks for small pictures, and the same without shortcuts
 pretrained              their published weights
 body                    a classifier without its head, and the sizes its parts give out
 unet                    `DynamicUnet`: any such body made into a U-Net
@@ -27,6 +28,7 @@ progress_pictures       what a generator makes of one input, epoch after epoch
 
 from ..pth import WeightsError, WeightsNotFound
 from .body import create_body
+from .cifar_resnet import CifarResNet, cifar_resnet
 from .degrade import (
     Recipe,
     crappify,
@@ -72,6 +74,7 @@ from .vgg import VGG, vgg16_bn
 __all__ = [
     "AdaptiveGANSwitcher",
     "AdaptiveLoss",
+    "CifarResNet",
     "DenseNet",
     "DynamicUnet",
     "FeatureLoss",
@@ -96,6 +99,7 @@ __all__ = [
     "basic_critic",
     "basic_generator",
     "before_after",
+    "cifar_resnet",
     "crappify",
     "create_body",
     "cut_out",

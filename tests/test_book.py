@@ -36,6 +36,7 @@ POINTERS_A_LESSON = 0
         ("a/b·c", r"\frac{a}{b} \cdot c"),
         ("(a)(b)/c", r"\frac{( a )( b )}{c}"),
         ("x̂·s", r"\hat{x} \cdot s"),
+        ("P(dŷ)", r"P( \text{d}\hat{y} )"),
         ("dγ = Σ dy", r"\text{d}\gamma  = \sum \text{d}y"),
     ],
 )

@@ -73,10 +73,11 @@ def test_a_lesson_becomes_a_notebook_and_loses_nothing(lesson: chapters.Lesson) 
     assert json.dumps(notebook) == json.dumps(notebooks.of_lesson(lesson.path))
 
 
-def test_outputs_as_a_page_shows_them(tmp_path: Path) -> None:
+def test_outputs_as_a_page_shows_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINITORCH7_DATA", "/mine/data")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "film.gif").write_bytes(b"GIF89a")
-    printed = "one\npicture: out/a.png\nfilm: out/film.gif\nabc\rxyz\n"
+    printed = "one\npicture: out/a.png\nfilm: out/film.gif\nabc\rxyz /mine/data/a\n"
     outputs = [
         new_output("stream", name="stderr", text="\x1b[31m10 %\r100 %\r"),
         new_output("stream", name="stdout", text=printed),
@@ -93,7 +94,11 @@ def test_outputs_as_a_page_shows_them(tmp_path: Path) -> None:
         "display_data",
         "stream",
     ]
-    assert tidy[0].text == "one\n" and "image/gif" in tidy[1].data and tidy[2].text == "xyz\n"
+    assert (
+        tidy[0].text == "one\n"
+        and "image/gif" in tidy[1].data
+        and tidy[2].text == "xyz $MINITORCH7_DATA/a\n"
+    )
     assert dict(tidy[3].data) == {"image/png": "AAAA"}
     assert tidy[4].text.strip().endswith("site-packages/tool.py:1: Warning")
     assert "/home" not in tidy[4].text

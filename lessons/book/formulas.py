@@ -295,6 +295,8 @@ class _Parser:
     def letter(self, text: str) -> str:
         """A variable: one letter as it is, a longer name upright, dx as a differential."""
         accent = ACCENTS.get(text[-1])
+        if accent and text[0] == "d" and len(text) == 3:
+            return rf"\text{{d}}{accent}{{{self.letter(text[1:-1])}}}"
         if accent:
             return rf"{accent}{{{self.letter(text[:-1])}}}"
         if text in GREEK:

@@ -687,7 +687,7 @@ lesson.show(figure, options, "5_memory")
 # | lesson 3's block | `minitorch7/nn/blocks.py:93` `res_block` |
 # | the start of the weights | `minitorch7/nn/init.py:91` `kaiming_normal_` |
 # | batch norm backward | `minitorch7/functional/normalisation.py:51` `BatchNormGrad` |
-# | gradients of gradients | `minitorch7/autograd/walk.py:169` `grad` |
+# | gradients of gradients | `minitorch7/autograd/walk.py:183` `grad` |
 # | a random direction | `minitorch7/learner/landscape.py:55` `random_direction` |
 # | the loss on a plane | `minitorch7/learner/landscape.py:95` `loss_on_grid` |
 # | not convex | `minitorch7/learner/landscape.py:121` `slice_curvatures` |
@@ -696,7 +696,7 @@ lesson.show(figure, options, "5_memory")
 # | Lanczos' method | `minitorch7/learner/landscape.py:196` `extreme_eigenvalues` |
 # | hills and contour lines | `minitorch7/plot/surfaces.py:19` `surfaces` |
 # | the dense network | `minitorch7/vision/densenet.py:21` `DenseNet` |
-# | memory foretold | `minitorch7/profile/memory.py:40` `predict_memory` |
+# | memory foretold | `minitorch7/profile/memory.py:42` `predict_memory` |
 #
 # ## Try it
 #

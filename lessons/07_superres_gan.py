@@ -522,7 +522,7 @@ print("restored:", Image.open(worst).size, "→", restored.size)
 # | g·v/‖v‖ | `minitorch7/nn/reparametrise.py:108` `WeightNorm` |
 # | the largest singular value | `minitorch7/nn/reparametrise.py:135` `SpectralNorm` |
 # | self-attention | `minitorch7/nn/attention.py:15` `SelfAttention` |
-# | `y_range` | `minitorch7/nn/activation.py:90` `SigmoidRange` |
+# | `y_range` | `minitorch7/nn/activation.py:103` `SigmoidRange` |
 # | `gan_critic` | `minitorch7/vision/gan_models.py:20` `gan_critic` |
 # | `AdaptiveLoss` | `minitorch7/vision/gan_losses.py:25` `AdaptiveLoss` |
 # | both losses | `minitorch7/vision/gan_losses.py:76` `gan_loss_from_func` |

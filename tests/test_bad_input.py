@@ -203,9 +203,9 @@ def test_negative_integer_powers_are_seen_where_looking_is_free():
 
 
 ONE_TENSOR = (
-    "abs exp log sqrt sin cos relu leaky_relu elu gelu softplus tanh sigmoid erf dropout dropout2d "
-    "sum mean var std max min argmax argmin any all logical_not isnan isfinite clone flatten "
-    "squeeze one_hot"
+    "abs exp log sqrt sin cos relu leaky_relu elu gelu silu softplus tanh sigmoid erf dropout "
+    "dropout2d sum mean var std max min argmax argmin any all logical_not isnan isfinite clone "
+    "flatten squeeze one_hot"
 ).split()
 
 

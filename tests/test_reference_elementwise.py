@@ -29,7 +29,7 @@ def broadcastable(draw, count=2):
 @pytest.mark.parametrize(
     "name",
     ["exp", "sin", "cos", "tanh", "erf", "neg", "abs", "sigmoid", "relu", "leaky_relu"]
-    + ["elu", "gelu", "softplus"],
+    + ["elu", "gelu", "silu", "softplus"],
 )
 @examples
 @given(shape=shapes, rng=rngs)
@@ -137,7 +137,7 @@ def test_softplus_beta_and_threshold(backend, shape, beta, threshold, rng):
     agree(backend, F.softplus, ref.softplus, x, beta=beta, threshold=threshold)
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "erf", "gelu", "elu"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "erf", "gelu", "silu", "elu"])
 def test_far_from_zero(backend, name):
     """Where a careless formula overflows or cancels."""
     x = np.array([-700.0, -90.0, -30.0, -8.0, -1e-6, 0.0, 1e-6, 8.0, 30.0, 90.0, 700.0])

@@ -3,7 +3,7 @@
 arithmetic     + − · / pow exp log sqrt abs sin cos
     broadcasting   broadcast_to sum_to
     comparison     == < where maximum minimum clamp isnan
-activations    relu leaky_relu elu gelu softplus tanh sigmoid, dropout
+activations    relu leaky_relu elu gelu silu softplus tanh sigmoid, dropout
 reductions     sum mean var std max min argmax softmax log_softmax logsumexp cumsum
 shape          reshape permute expand repeat flip cat stack split chunk pad
 lookup         indexing, gather, embedding, one_hot
@@ -26,6 +26,7 @@ from .activations import (
     relu,
     sigmoid,
     sigmoid_range,
+    silu,
     softplus,
     tanh,
 )

@@ -89,14 +89,32 @@ class Sigmoid(Function):
     """y = 1/(1 + e⁻ˣ);  dx = dy·y·(1 − y)"""
 
     def forward(self, xp, x):
-        e = xp.exp(-xp.abs(x))  # at most 1: nothing overflows on either side
-        y = xp.where(x >= 0, 1 / (1 + e), e / (1 + e))
+        y = _logistic(xp, x)
         self.save(y)
         return y
 
     def backward(self, grad):
         (y,) = self.saved
         return grad * y * (1 - y)
+
+
+def _logistic(xp: Any, x: Any) -> Any:
+    """1/(1 + e⁻ˣ) of an array."""
+    e = xp.exp(-xp.abs(x))  # at most 1: nothing overflows on either side
+    return xp.where(x >= 0, 1 / (1 + e), e / (1 + e))
+
+
+class SiLU(Function):
+    """y = x·σ(x), σ(x) = 1/(1 + e⁻ˣ);  dx = dy·σ(x)·(1 + x·(1 − σ(x)))    (arXiv 1606.08415, §2)"""
+
+    def forward(self, xp, x):
+        self.save(x)
+        return x * _logistic(xp, x)
+
+    def backward(self, grad):
+        (x,) = self.saved
+        s = sigmoid(x)
+        return grad * s * (1 + x * (1 - s))
 
 
 class Softplus(Function):
@@ -166,6 +184,11 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     if approximate != "none":
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     return GELU()(x)
+
+
+def silu(input: Tensor) -> Tensor:
+    """input·σ(input), σ the sigmoid: a smooth ReLU that dips below 0 (arXiv 1606.08415)."""
+    return SiLU()(as_float("silu", input))
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:

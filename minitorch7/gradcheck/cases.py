@@ -129,6 +129,7 @@ ACTIVATIONS = [
     Case("gelu", F.gelu, normal((3, 4))),
     Case("gelu, tanh", lambda x: F.gelu(x, "tanh"), normal((3, 4))),
     Case("erf", F.erf, normal((3, 4))),
+    Case("silu", F.silu, normal((3, 4))),
     Case("softplus", lambda x: F.softplus(x, 2.0), normal((3, 4))),
     Case("softplus, linear part", lambda x: F.softplus(x, 3.0, 1.0) * x, spread((3, 4))),
     Case("tanh", F.tanh, normal((3, 4))),

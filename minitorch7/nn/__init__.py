@@ -11,6 +11,7 @@ from .activation import (
     ReLU,
     Sigmoid,
     SigmoidRange,
+    SiLU,
     Softmax,
     Softplus,
     Tanh,

@@ -60,6 +60,19 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
+class SiLU(Module):
+    """x·σ(x). `inplace` is accepted for PyTorch's sake; results are new arrays either way."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
 class Softplus(Module):
     """ln(1 + e^(beta·x))/beta."""
 

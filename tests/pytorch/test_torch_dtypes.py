@@ -38,7 +38,7 @@ OF_TENSORS: dict[str, Callable[[Any, Any, Any], Any]] = {
 UNARY: dict[str, Callable[[Any, Any], Any]] = {
     name: lambda f, a, name=name: getattr(f, name)(a)
     for name in "abs neg exp log sqrt sin cos erf tanh sigmoid relu sum logical_not isnan isfinite "
-    "all any argmax max min clone softplus gelu".split()
+    "all any argmax max min clone softplus gelu silu".split()
 } | {
     "clamp ints": lambda f, a: f.clamp(a, 1, 2),
     "clamp floats": lambda f, a: f.clamp(a, 0.5, 1.5),

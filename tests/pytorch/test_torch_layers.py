@@ -53,6 +53,7 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "ELU": (lambda n: n.ELU(0.5), IMAGE),
     "GELU": (lambda n: n.GELU(), IMAGE),
     "GELU tanh": (lambda n: n.GELU("tanh"), IMAGE),
+    "SiLU": (lambda n: n.SiLU(), IMAGE),
     "Softplus": (lambda n: n.Softplus(2.0, 1.0), IMAGE),
     "Tanh": (lambda n: n.Tanh(), IMAGE),
     "Sigmoid": (lambda n: n.Sigmoid(), IMAGE),

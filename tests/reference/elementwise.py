@@ -162,6 +162,11 @@ def gelu(input, approximate="none"):
     return each({"none": exact, "tanh": with_tanh}[approximate], input)
 
 
+def silu(input):
+    """y = x / (1 + e⁻ˣ)"""
+    return each(lambda x: x / (1 + math.exp(-x)), input)
+
+
 def softplus(input, beta=1.0, threshold=20.0):
     """y = ln(1 + e^(beta·x)) / beta; x itself where beta·x > threshold"""
 

@@ -169,6 +169,7 @@ CASES = [
     case("elu edges", lambda F, x: F.elu(x), values(*EDGES)),
     *_one("gelu", (3, 4), **{" wide": (between(-8, 8, 50),)}),
     case("gelu tanh", lambda F, x: F.gelu(x, approximate="tanh"), (3, 4)),
+    *_one("silu", (3, 4), **{" wide": (between(-90, 90, 50),), " edges": (values(*EDGES),)}),
     *_one("softplus", (3, 4), **{" edges": (values(*EDGES),)}),
     case("softplus options", lambda F, x: F.softplus(x, 2.0, 1.0), between(-3, 3, 20)),
     case("softplus steep", lambda F, x: F.softplus(x, beta=5, threshold=0.5), between(-1, 1, 20)),

@@ -160,6 +160,8 @@ def test_live_and_cached_on_a_gpu_are_the_pool_s():
 
 def test_without_hooks_the_peak_is_looked_for_after_every_operation():
     with standin.installed(), mt.using("cupy"):
+        gc.collect()
+        before = mt_backend.memory("cupy")["used"]  # by tests before this one
         net, (x, y) = model(), batch()
         opt = optim.AdamW(net.parameters())
         step(net, opt, x, y)
@@ -167,7 +169,9 @@ def test_without_hooks_the_peak_is_looked_for_after_every_operation():
             step(net, opt, x, y)
         assert report.peak > report.live + 2 * MAP
         planned = mt.predict_memory(net, F.cross_entropy, x, y)
-        assert abs(report.peak - planned.peak) < 0.15 * planned.peak
+        columns = 9 * MAP  # of the second convolution: they come and go inside one operation
+        seen = planned.peak - columns
+        assert abs(report.peak - before - seen) < 0.15 * seen
 
 
 class Hook:

@@ -67,6 +67,7 @@ def main() -> int:
     parser.add_argument("--shots", type=Path, metavar="DIR", help="pictures of the pages looked at")
     parser.add_argument("--sources", type=int, default=25, metavar="N", help="pages of code (25)")
     options = parser.parse_args()
+    options.book = options.book.resolve()
     chromium = (
         shutil.which("chromium")
         or shutil.which("chromium-browser")

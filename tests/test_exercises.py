@@ -12,6 +12,7 @@ from answers import ANSWERS
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 
 
+@pytest.mark.numpy_only("the answers that are tried are written with NumPy")
 @pytest.mark.parametrize("number", exercises.numbers())
 def test_right_is_right_and_wrong_is_told_why(number: str, capsys: pytest.CaptureFixture) -> None:
     right, wrong = ANSWERS[number]

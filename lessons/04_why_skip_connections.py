@@ -696,7 +696,7 @@ lesson.show(figure, options, "5_memory")
 # | Lanczos' method | `minitorch7/learner/landscape.py:196` `extreme_eigenvalues` |
 # | hills and contour lines | `minitorch7/plot/surfaces.py:19` `surfaces` |
 # | the dense network | `minitorch7/vision/densenet.py:21` `DenseNet` |
-# | memory foretold | `minitorch7/profile/memory.py:42` `predict_memory` |
+# | memory foretold | `minitorch7/profile/memory.py:43` `predict_memory` |
 #
 # ## Try it
 #

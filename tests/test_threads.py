@@ -88,6 +88,15 @@ def test_work_inside_a_part_runs_on_its_own_thread(two):
     assert all(len(inner) == 3 and len(set(inner)) == 1 for inner in names)
 
 
+def test_unshared_work_is_the_callers_own(two):
+    names = []
+    with threads.unshared():
+        threads.share(lambda i: names.append(threading.current_thread().name), 50)
+        threads.later(lambda: names.append(threading.current_thread().name))
+    assert len(names) == 51 and set(names) == {threading.current_thread().name}
+    test_two_threads_run_side_by_side(two)
+
+
 def test_two_callers_at_once_both_get_their_work_done(two):
     totals = np.zeros((2, 50), int)
 

@@ -15,6 +15,7 @@ from the work that does. So the first operation holds BLAS to one thread (`backe
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -91,10 +92,20 @@ def settle() -> None:
         raise errors[0]
 
 
+@contextlib.contextmanager
+def unshared() -> Iterator[None]:
+    """Inside, this thread does all of its work itself, and so arrays die where they would then."""
+    before, _local.helping = _local.helping, True
+    try:
+        yield
+    finally:
+        _local.helping = before
+
+
 class _Local(threading.local):
     """What each thread has to itself."""
 
-    helping = False  # is it a helper? Then the work inside its work is its own
+    helping = False  # is it a helper, or `unshared`? Then the work inside its work is its own
     memory: np.ndarray | None = None  # see `workspace`
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,13 +95,6 @@ def expect_function(answer: Any, name: str, arguments: str) -> None:
         callable(answer),
         f"The answer is a function {name}({arguments}); this is {answer!r}.",
     )
-
-
-def one_of(answer: Any, choices: Iterable[str], right: str, why_not: str) -> None:
-    """Raise NotYet unless the answer is the right one of several words."""
-    choices = list(choices)
-    expect(answer in choices, f"Answer with one of {', '.join(map(repr, choices))}.")
-    expect(answer == right, why_not)
 
 
 def _check_of(number: str) -> Callable[[Any], None]:

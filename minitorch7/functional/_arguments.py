@@ -88,7 +88,7 @@ def check_same_backend(function: str, *tensors: Any) -> None:
 def check_integer(function: str, name: str, value: Any, least: int | None = None) -> int:
     """`value` as an int of at least `least`; TypeError or ValueError otherwise."""
     if type(value) is int and (least is None or value >= least):
-        return value  # nearly always, and asking for Integral takes ten times as long
+        return value  # nearly always; asking for Integral is slow
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
     if least is not None and value < least:

@@ -23,7 +23,7 @@ import numpy as np
 from . import threads
 
 SMALL = 10**6  # m·n·k up to which OpenBLAS uses its kernel for small products
-PART = 12 * 10**6  # m·n·k worth handing to another thread: about 0.2 ms
+PART = 12 * 10**6  # m·n·k worth handing to another thread: some 0.3 ms
 MOST_PARTS = 8
 FEW = 32  # rows of a from which one product is faster than its pieces
 FEWEST_ROWS = 128  # of a part of one product: BLAS lays b out anew for each part
